@@ -1,0 +1,1 @@
+"""Unusual values and runs of missing data: detectors as plain functions in one list."""

@@ -1,0 +1,117 @@
+"""The codes of the intake contract: why a file is refused, why a row is rejected, what to watch.
+
+Each file code carries its HTTP equivalent and the advice shown to the user, so that
+``reason.json``, the command line and the documentation say the same thing.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FileCode:
+    """One reason to quarantine a file: HTTP equivalent and what the user can do."""
+
+    http: int
+    advice: str
+
+
+FILE_CODES: dict[str, FileCode] = {
+    "EMPTY_FILE": FileCode(400, "The file holds no content. Export it again and check its size."),
+    "NO_DATA_ROWS": FileCode(400, "Only a header was found. Check the filter of the export."),
+    "NOT_TEXT": FileCode(400, "The content is binary. Save the table as CSV (UTF-8) or XLSX."),
+    "NUL_PADDING": FileCode(
+        400, "The file is padded with NUL bytes, as after an interrupted copy. Copy it again."
+    ),
+    "TOO_LARGE": FileCode(413, "Split the file, or raise NIKA_MAX_FILE_BYTES."),
+    "TOO_MANY_ROWS": FileCode(413, "Split the file, or raise NIKA_MAX_ROWS."),
+    "TOO_MANY_COLUMNS": FileCode(
+        413, "Check the delimiter; export fewer columns, or raise NIKA_MAX_COLUMNS."
+    ),
+    "FIELD_TOO_LONG": FileCode(
+        413, "One cell is very long: look for a missing quote, or raise NIKA_MAX_FIELD_BYTES."
+    ),
+    "LINE_TOO_LONG": FileCode(
+        413, "One record is very long: check the line ends, or raise NIKA_MAX_LINE_BYTES."
+    ),
+    "ZIP_BOMB": FileCode(413, "The workbook unpacks to far more than its size. Save it anew."),
+    "PIXEL_BOMB": FileCode(413, "The image has too many pixels. Scale it down."),
+    "UNSUPPORTED_FORMAT": FileCode(415, "Save the table as CSV, TSV or XLSX."),
+    "MAGIC_MISMATCH": FileCode(
+        415, "The content is another format than the name says. Rename the file or export it anew."
+    ),
+    "MACRO_PRESENT": FileCode(415, "Save the workbook without macros (.xlsx)."),
+    "XML_ENTITY": FileCode(415, "The workbook declares XML entities. Save it anew in Excel."),
+    "SVG_UNSAFE": FileCode(415, "Remove scripts and outside references from the SVG."),
+    "MIXED_ENCODING": FileCode(
+        422, "Parts of the file are in different encodings. Export it again as UTF-8."
+    ),
+    "UNCLOSED_QUOTE": FileCode(422, "A quote is opened and never closed. Mend the named line."),
+    "MULTIPLE_TABLES": FileCode(422, "The file holds several tables. Put each in its own file."),
+    "RAGGED": FileCode(
+        422, "Too many rows have another number of cells than the header. Check the delimiter."
+    ),
+    "CONTRACT_BROKEN": FileCode(
+        422, "Compare the file with its contract in data/contracts, mend one of them, then retry."
+    ),
+    "UNSTABLE": FileCode(422, "The file kept changing while it was read. Drop the finished file."),
+    "TIMEOUT": FileCode(422, "Reading took too long. Split the file, or raise the time limit."),
+    "INTERNAL": FileCode(500, "This is our fault. Look into the run's log, then `nika retry ID`."),
+}
+
+
+class RowCode(StrEnum):
+    """Why one row was rejected while the others survive."""
+
+    SHORT_ROW = "SHORT_ROW"
+    LONG_ROW = "LONG_ROW"
+    CAST = "CAST"
+    DUPLICATE = "DUPLICATE"
+    CONTRACT = "CONTRACT"
+    FIELD_TOO_LONG = "FIELD_TOO_LONG"
+    INVALID_ENCODING = "INVALID_ENCODING"
+    UNCLOSED_QUOTE = "UNCLOSED_QUOTE"
+
+
+class WarningCode(StrEnum):
+    """What the user should know about an accepted file."""
+
+    FORMULA_LIKE = "FORMULA_LIKE"
+    AMBIGUOUS_DATE = "AMBIGUOUS_DATE"
+    FORMAT_MISMATCH = "FORMAT_MISMATCH"
+    RENAMED_COLUMNS = "RENAMED_COLUMNS"
+    DIALECT_UNSURE = "DIALECT_UNSURE"
+    HEADER_UNSURE = "HEADER_UNSURE"
+    FOOTER_KEPT = "FOOTER_KEPT"
+    NEW_VALUES = "NEW_VALUES"
+
+
+@dataclass(eq=False)
+class UploadRejected(Exception):
+    """A file is refused: the table cannot be read without breaking a promise.
+
+    Attributes:
+        code: a key of `FILE_CODES`.
+        message: what is wrong, for people, with line and column where known.
+        details: for machines; may hold ``detected``, ``limit``, ``supported_formats``.
+    """
+
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.code not in FILE_CODES:
+            raise ValueError(f"unknown file code {self.code!r}")
+        super().__init__(f"{self.code}: {self.message}")
+
+    @property
+    def http_equivalent(self) -> int:
+        """The HTTP status that a web service would answer with."""
+        return FILE_CODES[self.code].http
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about it."""
+        return FILE_CODES[self.code].advice

@@ -1,0 +1,1 @@
+"""Running Nika: supervision, the loopback report server, the doctor, the daily digest."""
