@@ -1,0 +1,500 @@
+"""The intake ledger: which uploads there are, what state each is in, and who works on it.
+
+The ledger, not Dagster's event log, decides what is done: it is written before a run exists and
+survives its deletion. SQLite in write-ahead mode; every change is one immediate transaction, so
+two processes never act on the same reading.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from nika_pipelines.intake.states import (
+    CLAIMED_STATES,
+    FINAL_STATES,
+    IN_WORK_STATES,
+    Upload,
+    UploadState,
+)
+
+SCHEMA_VERSION = 1
+
+_metadata = sa.MetaData()
+
+_uploads = sa.Table(
+    "uploads",
+    _metadata,
+    sa.Column("upload_id", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("original_name", sa.Text, nullable=False),
+    sa.Column("stored_name", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("received_at", sa.Text, nullable=False, index=True),
+    sa.Column("updated_at", sa.Text, nullable=False),
+    sa.Column("tag", sa.Text),
+    sa.Column("source_path", sa.Text),
+    sa.Column("source_inode", sa.BigInteger),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("sha256", sa.Text, index=True),
+    sa.Column("identity", sa.Text, index=True),
+    sa.Column("version", sa.Integer),
+    sa.Column("duplicate_of", sa.Text),
+    sa.Column("error_code", sa.Text),
+    sa.Column("message", sa.Text),
+    sa.Column("run_id", sa.Text, index=True),
+    sa.Column("batch_id", sa.Text),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("worker_deaths", sa.Integer, nullable=False, default=0),
+    sa.Column("not_before", sa.Text),
+    sa.Column("finished_at", sa.Text),
+    sa.Column("summary", sa.Text),
+    sa.Index("ix_uploads_feed_dataset", "feed", "dataset"),
+)
+_transitions = sa.Table(
+    "transitions",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("upload_id", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+)
+_sightings = sa.Table(
+    "sightings",
+    _metadata,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("unchanged_since", sa.Text, nullable=False),
+    sa.Column("first_seen", sa.Text, nullable=False),
+)
+_notices = sa.Table(
+    "notices",
+    _metadata,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("first_seen", sa.Text, nullable=False),
+    sa.Column("last_seen", sa.Text, nullable=False),
+)
+_errors = sa.Table(
+    "errors",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False, index=True),
+    sa.Column("run_id", sa.Text),
+    sa.Column("upload_id", sa.Text),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
+_meta = sa.Table(
+    "meta",
+    _metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+
+class LedgerVersionError(RuntimeError):
+    """The ledger was written by another version of Nika Pipelines."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something in the inbox that is not an upload and that somebody should know about."""
+
+    path: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RecordedError:
+    """One recorded failure of a run or an upload."""
+
+    at: str
+    run_id: str | None
+    upload_id: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the inbox looked like: since when a file at a path has not changed."""
+
+    path: str
+    fingerprint: str
+    unchanged_since: str
+    first_seen: str
+
+
+def utc_now() -> str:
+    """The present moment as ISO 8601 UTC text with microseconds, which sorts as time does."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Ledger:
+    """The ledger in one SQLite file; open one per process with `open_ledger`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger, making it when it is not there.
+
+        Raises:
+            LedgerVersionError: the file has a newer schema than this code.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        sa.event.listen(self._engine, "connect", _configure_connection)
+        sa.event.listen(self._engine, "begin", _begin_immediate)
+        self._prepare()
+
+    # ---- reading
+
+    def get(self, upload_id: str) -> Upload | None:
+        """The upload of this id, or None."""
+        with self._engine.begin() as connection:
+            query = sa.select(_uploads).where(_uploads.c.upload_id == upload_id)
+            row = connection.execute(query).mappings().first()
+        return _upload(row) if row else None
+
+    def uploads(
+        self,
+        *,
+        feed: str | None = None,
+        states: Iterable[UploadState] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+    ) -> list[Upload]:
+        """Uploads in order of arrival, newest last.
+
+        Args:
+            feed: only this feed.
+            states: only these states.
+            since: received at or after this ISO time.
+            until: received before this ISO time.
+            limit: only the newest so many.
+        """
+        query = sa.select(_uploads)
+        if feed is not None:
+            query = query.where(_uploads.c.feed == feed)
+        if states is not None:
+            query = query.where(_uploads.c.state.in_([state.value for state in states]))
+        if since is not None:
+            query = query.where(_uploads.c.received_at >= since)
+        if until is not None:
+            query = query.where(_uploads.c.received_at < until)
+        query = query.order_by(_uploads.c.received_at.desc(), _uploads.c.upload_id.desc())
+        if limit is not None:
+            query = query.limit(limit)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_upload(row) for row in reversed(rows)]
+
+    def counts(self, feed: str | None = None) -> dict[UploadState, int]:
+        """How many uploads are in each state; states without uploads are left out."""
+        query = sa.select(_uploads.c.state, sa.func.count()).group_by(_uploads.c.state)
+        if feed is not None:
+            query = query.where(_uploads.c.feed == feed)
+        with self._engine.begin() as connection:
+            return {UploadState(state): n for state, n in connection.execute(query)}
+
+    def transitions(self, upload_id: str) -> list[tuple[UploadState, str]]:
+        """The states that an upload went through, each with its time."""
+        query = (
+            sa.select(_transitions.c.state, _transitions.c.at)
+            .where(_transitions.c.upload_id == upload_id)
+            .order_by(_transitions.c.id)
+        )
+        with self._engine.begin() as connection:
+            return [(UploadState(state), at) for state, at in connection.execute(query)]
+
+    def original_of(self, upload: Upload, identity: str) -> Upload | None:
+        """The finished upload with the same identity and name, of which this one is a copy."""
+        query = (
+            sa.select(_uploads)
+            .where(_uploads.c.identity == identity)
+            .where(_uploads.c.feed == upload.feed)
+            .where(_uploads.c.original_name == upload.original_name)
+            .where(_uploads.c.state == UploadState.REPORT_READY.value)
+            .where(_uploads.c.upload_id != upload.upload_id)
+            .where(_uploads.c.tag.is_not_distinct_from(upload.tag))
+            .order_by(_uploads.c.received_at)
+            .limit(1)
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(query).mappings().first()
+        return _upload(row) if row else None
+
+    def holders_of(self, sha256: str) -> list[Upload]:
+        """Uploads whose bytes have this SHA-256."""
+        query = sa.select(_uploads).where(_uploads.c.sha256 == sha256)
+        with self._engine.begin() as connection:
+            return [_upload(row) for row in connection.execute(query).mappings()]
+
+    def unfinished(self, feed: str) -> list[Upload]:
+        """Claimed uploads without a final state, in order of arrival."""
+        return self.uploads(feed=feed, states=CLAIMED_STATES)
+
+    # ---- arrival
+
+    def register(self, upload: Upload) -> None:
+        """Write down the intent to take a file, before it is moved."""
+        with self._engine.begin() as connection:
+            connection.execute(_uploads.insert().values(**_row(upload)))
+            _note_transition(connection, upload.upload_id, upload.state, upload.run_id)
+
+    def forget(self, upload_id: str) -> None:
+        """Take back the intent: the file vanished before it could be moved."""
+        with self._engine.begin() as connection:
+            connection.execute(_uploads.delete().where(_uploads.c.upload_id == upload_id))
+            connection.execute(_transitions.delete().where(_transitions.c.upload_id == upload_id))
+
+    def offer(
+        self, upload_ids: Sequence[str], batch_id: str, not_before: str | None = None
+    ) -> None:
+        """Assign uploads to a batch that is about to be offered; counts one attempt each."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                _uploads.update()
+                .where(_uploads.c.upload_id.in_(list(upload_ids)))
+                .values(
+                    batch_id=batch_id,
+                    attempt=_uploads.c.attempt + 1,
+                    not_before=not_before,
+                    updated_at=utc_now(),
+                )
+            )
+
+    # ---- work
+
+    def advance(self, upload_id: str, state: UploadState, **changes: Any) -> Upload:
+        """Move an upload to a state and note the time.
+
+        Args:
+            upload_id: the upload.
+            state: the state it reached.
+            **changes: further columns to set, by the names of `Upload`.
+
+        Raises:
+            KeyError: there is no such upload.
+        """
+        now = utc_now()
+        values: dict[str, Any] = {"state": state.value, "updated_at": now} | changes
+        values["finished_at"] = now if state in FINAL_STATES else None
+        if "summary" in values and values["summary"] is not None:
+            values["summary"] = json.dumps(values["summary"])
+        with self._engine.begin() as connection:
+            result = connection.execute(
+                _uploads.update().where(_uploads.c.upload_id == upload_id).values(**values)
+            )
+            if result.rowcount != 1:
+                raise KeyError(upload_id)
+            _note_transition(connection, upload_id, state, changes.get("run_id"))
+        upload = self.get(upload_id)
+        if upload is None:  # pragma: no cover - deleted between two statements
+            raise KeyError(upload_id)
+        return upload
+
+    def assign_version(self, upload_id: str) -> int:
+        """Number the upload among those of its dataset, once; a rerun keeps its number."""
+        with self._engine.begin() as connection:
+            mine = connection.execute(
+                sa.select(_uploads.c.version, _uploads.c.feed, _uploads.c.dataset).where(
+                    _uploads.c.upload_id == upload_id
+                )
+            ).one()
+            if mine.version is not None:
+                return int(mine.version)
+            highest = connection.execute(
+                sa.select(sa.func.max(_uploads.c.version))
+                .where(_uploads.c.feed == mine.feed)
+                .where(_uploads.c.dataset == mine.dataset)
+            ).scalar()
+            version = int(highest or 0) + 1
+            connection.execute(
+                _uploads.update()
+                .where(_uploads.c.upload_id == upload_id)
+                .values(version=version, updated_at=utc_now())
+            )
+            return version
+
+    def release_run(self, run_id: str, *, charge: bool) -> list[Upload]:
+        """Free the uploads of a dead run so that they are offered again.
+
+        Args:
+            run_id: the run whose worker is gone.
+            charge: whether the worker died alone, so that the upload in work is a suspect.
+
+        Returns:
+            The uploads that were in work, after the change.
+        """
+        in_work = [state.value for state in IN_WORK_STATES]
+        with self._engine.begin() as connection:
+            suspects = connection.execute(
+                sa.select(_uploads.c.upload_id)
+                .where(_uploads.c.run_id == run_id)
+                .where(_uploads.c.state.in_(in_work))
+            ).scalars().all()  # fmt: skip
+            connection.execute(
+                _uploads.update()
+                .where(_uploads.c.upload_id.in_(suspects))
+                .values(
+                    state=UploadState.RECEIVED.value,
+                    run_id=None,
+                    worker_deaths=_uploads.c.worker_deaths + (1 if charge else 0),
+                    updated_at=utc_now(),
+                )
+            )
+            for upload_id in suspects:
+                _note_transition(connection, upload_id, UploadState.RECEIVED, run_id)
+            rows = connection.execute(
+                sa.select(_uploads).where(_uploads.c.upload_id.in_(suspects))
+            ).mappings()
+            return [_upload(row) for row in rows]
+
+    # ---- what the inbox looked like
+
+    def sightings(self) -> dict[str, Sighting]:
+        """Files that were seen in the inbox and are not stable yet, by path."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(_sightings)).mappings().all()
+        return {row["path"]: Sighting(**row) for row in rows}
+
+    def replace_sightings(self, sightings: Iterable[Sighting]) -> None:
+        """Remember exactly these sightings."""
+        with self._engine.begin() as connection:
+            connection.execute(_sightings.delete())
+            rows = [vars(sighting) for sighting in sightings]
+            if rows:
+                connection.execute(_sightings.insert(), rows)
+
+    def notices(self) -> list[Notice]:
+        """What lies in the inbox and cannot be taken, oldest first."""
+        query = sa.select(_notices).order_by(_notices.c.first_seen)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Notice(row["path"], row["code"], row["message"]) for row in rows]
+
+    def replace_notices(self, notices: Iterable[Notice]) -> list[Notice]:
+        """Remember exactly these notices and return those that are new."""
+        now = utc_now()
+        wanted = {(notice.path, notice.code): notice for notice in notices}
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(_notices)).mappings().all()
+            known = {(row["path"], row["code"]): row for row in rows}
+            if known.keys() == wanted.keys():
+                return []
+            connection.execute(_notices.delete())
+            for key, notice in wanted.items():
+                first_seen = known[key]["first_seen"] if key in known else now
+                connection.execute(
+                    _notices.insert().values(
+                        **vars(notice), first_seen=first_seen, last_seen=now
+                    )
+                )
+        return [notice for key, notice in wanted.items() if key not in known]
+
+    # ---- errors
+
+    def record_error(
+        self, code: str, message: str, *, run_id: str | None = None, upload_id: str | None = None
+    ) -> None:
+        """Write down a failure of a run or of one upload."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                _errors.insert().values(
+                    at=utc_now(), run_id=run_id, upload_id=upload_id, code=code, message=message
+                )
+            )
+
+    def errors(self, since: str | None = None, until: str | None = None) -> list[RecordedError]:
+        """Recorded failures, oldest first, of a span of ISO times."""
+        query = sa.select(_errors).order_by(_errors.c.id)
+        if since is not None:
+            query = query.where(_errors.c.at >= since)
+        if until is not None:
+            query = query.where(_errors.c.at < until)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            RecordedError(row["at"], row["run_id"], row["upload_id"], row["code"], row["message"])
+            for row in rows
+        ]
+
+    # ---- upkeep
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        with self._engine.begin() as connection:
+            _metadata.create_all(connection)
+            found = connection.execute(
+                sa.select(_meta.c.value).where(_meta.c.key == "schema_version")
+            ).scalar()
+            if found is None:
+                connection.execute(
+                    _meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION))
+                )
+            elif int(found) != SCHEMA_VERSION:
+                raise LedgerVersionError(
+                    f"{self.path} has schema {found}, this version of Nika knows {SCHEMA_VERSION}"
+                )
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[Ledger]:
+    """Open the ledger for the length of a block."""
+    ledger = Ledger(path)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def later(seconds: float) -> str:
+    """ISO 8601 UTC text of the moment so many seconds from now."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _configure_connection(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event below opens the transaction
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _note_transition(
+    connection: sa.Connection, upload_id: str, state: UploadState, run_id: str | None
+) -> None:
+    connection.execute(
+        _transitions.insert().values(
+            upload_id=upload_id, state=state.value, at=utc_now(), run_id=run_id
+        )
+    )
+
+
+def _row(upload: Upload) -> dict[str, Any]:
+    summary = None if upload.summary is None else json.dumps(upload.summary)
+    return vars(upload) | {"state": upload.state.value, "summary": summary}
+
+
+def _upload(row: Any) -> Upload:
+    summary = None if row["summary"] is None else json.loads(row["summary"])
+    return Upload(**dict(row) | {"state": UploadState(row["state"]), "summary": summary})
