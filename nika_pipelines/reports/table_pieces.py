@@ -1,0 +1,199 @@
+"""Tables as pieces: one per row, with rules only and a head that repeats on every page.
+
+Columns get the width their cells ask for; where that is more than the page has, the widest give
+way first, so that figures stay whole.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nika_pipelines.reports.chart_specs import Severity
+from nika_pipelines.reports.document import Cell, Number, Run, Table, TableColumn, TableRow
+from nika_pipelines.reports.pieces import Piece
+from nika_pipelines.reports.style import (
+    FAINT,
+    INK,
+    MUTED,
+    RULE,
+    SEVERITY_COLOURS,
+    SEVERITY_SIGNS,
+    rgb,
+)
+from nika_pipelines.reports.typeface import drawable, width
+from nika_pipelines.reports.typesetting import (
+    ELLIPSIS,
+    Line,
+    Style,
+    draw_line,
+    draw_text,
+    fitted,
+    lines,
+)
+
+if TYPE_CHECKING:
+    from reportlab.pdfgen.canvas import Canvas
+
+HEAD = Style(7.2, 10, MUTED, strong=True)
+CELL = Style(7.8, 10, INK)
+NOTE = Style(7.2, 9.4, MUTED)
+_REFERENCE = Style(6.4, 9.4, FAINT)
+_PAD_X = 4.0
+_PAD_Y = 2.2
+_CELL_LIMIT = 240
+_WRAPPED_LINES = 5
+_NOTE_LINES = 4
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column with its place on the page."""
+
+    left: float
+    wide: float
+    right_aligned: bool
+    wrap: bool
+
+
+def table_pieces(table: Table, measure: float) -> list[Piece]:
+    """The head and the rows of a table; at least two rows stay with the head."""
+    columns = _columns(table, measure)
+    head = _head(table.columns, columns, measure)
+    rows = [_row(row, columns, measure) for row in table.rows]
+    parts = [replace(head, before=6, keep=True)]
+    for index, row in enumerate(rows):
+        stay = len(rows) > 1 and index in (0, len(rows) - 2)
+        parts.append(replace(row, repeat=head, keep=stay))
+    if table.more:
+        parts[-1] = replace(parts[-1], keep=True)
+        parts.append(_line(drawable(table.more), NOTE))
+    return parts
+
+
+def _line(text: str, style: Style) -> Piece:
+    def draw(canvas: "Canvas", x: float, top: float) -> None:
+        draw_text(canvas, x + _PAD_X, top - 8.5, text, style)
+
+    return Piece(style.leading + 3, draw, before=1)
+
+
+def cell_text(cell: Cell) -> str:
+    """The drawable text of a cell."""
+    if isinstance(cell, Severity):
+        return f"{SEVERITY_SIGNS[cell]} {cell.value}"
+    return drawable(cell.text if isinstance(cell, Number) else cell, _CELL_LIMIT)
+
+
+def _columns(table: Table, measure: float) -> list[_Column]:
+    natural = [width(drawable(c.heading, 60), HEAD.size, strong=True) for c in table.columns]
+    for row in table.rows:
+        for index, cell in enumerate(row.cells[: len(natural)]):
+            strong = isinstance(cell, Severity)
+            natural[index] = max(natural[index], width(cell_text(cell), CELL.size, strong))
+    wides = _shared([wide + 2 * _PAD_X for wide in natural], table.columns, measure)
+    columns, left = [], 0.0
+    for column, wide in zip(table.columns, wides, strict=True):
+        columns.append(_Column(left, wide, column.align == "right", column.wrap))
+        left += wide
+    return columns
+
+
+def _shared(natural: list[float], heads: tuple[TableColumn, ...], measure: float) -> list[float]:
+    """Widths that fill the measure: spare room is dealt out, want is taken from the widest."""
+    spare = measure - sum(natural)
+    if spare < 0:
+        cap = _cap(natural, measure)
+        return [min(wide, cap) for wide in natural]
+    takers = [index for index, head in enumerate(heads) if head.wrap] or list(range(len(natural)))
+    total = sum(natural[index] for index in takers)
+    return [
+        wide + (spare * wide / total if index in takers else 0.0)
+        for index, wide in enumerate(natural)
+    ]
+
+
+def _cap(natural: list[float], measure: float) -> float:
+    """The width at which cutting all wider columns makes the row fit."""
+    left, count = measure, len(natural)
+    for wide in sorted(natural):
+        if wide * count >= left:
+            break
+        left -= wide
+        count -= 1
+    return left / max(count, 1)
+
+
+def _head(heads: tuple[TableColumn, ...], columns: list[_Column], measure: float) -> Piece:
+    texts = [
+        fitted(drawable(head.heading, 60), column.wide - 2 * _PAD_X, HEAD.size, strong=True)
+        for head, column in zip(heads, columns, strict=True)
+    ]
+
+    def draw(canvas: "Canvas", x: float, top: float) -> None:
+        for text, column in zip(texts, columns, strict=True):
+            _place(canvas, x, top - 8.5, text, column, HEAD)
+        _rule(canvas, x, top - 13, measure, INK, 0.7)
+
+    return Piece(13.4, draw)
+
+
+def _place(
+    canvas: "Canvas", x: float, baseline: float, text: str, column: _Column, style: Style
+) -> None:
+    if column.right_aligned:
+        end = x + column.left + column.wide - _PAD_X
+        draw_text(canvas, end, baseline, text, style, right=True)
+    else:
+        draw_text(canvas, x + column.left + _PAD_X, baseline, text, style)
+
+
+def _rule(canvas: "Canvas", x: float, y: float, measure: float, colour: str, thick: float) -> None:
+    canvas.setStrokeColorRGB(*rgb(colour))
+    canvas.setLineWidth(thick)
+    canvas.line(x, y, x + measure, y)
+
+
+def _row(row: TableRow, columns: list[_Column], measure: float) -> Piece:
+    cells = [_cell(cell, column) for cell, column in zip(row.cells, columns, strict=False)]
+    note = _note_lines(row, columns, measure)
+    deepest = max((len(texts) for texts, _ in cells), default=1)
+    notes_at = 2 * _PAD_Y + deepest * CELL.leading - (1.5 if note else 0)
+    tall = notes_at + len(note) * NOTE.leading + (1.5 if note else 0)
+    indent = columns[1].left + _PAD_X if len(columns) > 1 else _PAD_X
+
+    def draw(canvas: "Canvas", x: float, top: float) -> None:
+        for (texts, style), column in zip(cells, columns, strict=False):
+            for index, text in enumerate(texts):
+                baseline = top - _PAD_Y - 7.6 - index * CELL.leading
+                _place(canvas, x, baseline, text, column, style)
+        for index, (line, style) in enumerate(note):
+            draw_line(canvas, x + indent, top - notes_at - 6.2 - index * NOTE.leading, line, style)
+        _rule(canvas, x, top - tall, measure, RULE, 0.35)
+
+    return Piece(tall, draw)
+
+
+def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
+    room = column.wide - 2 * _PAD_X
+    text = cell_text(cell)
+    if isinstance(cell, Severity):
+        style = replace(CELL, colour=SEVERITY_COLOURS[cell], strong=True)
+        return [fitted(text, room, style.size, strong=True)], style
+    if not column.wrap or width(text, CELL.size) <= room:
+        return [fitted(text, room, CELL.size)], CELL
+    broken = ["".join(part for part, _ in line) for line in lines(text, room, CELL)]
+    if len(broken) > _WRAPPED_LINES:
+        last = broken[_WRAPPED_LINES - 1] + ELLIPSIS
+        broken = [*broken[: _WRAPPED_LINES - 1], fitted(last, room, CELL.size)]
+    return broken, CELL
+
+
+def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[tuple[Line, Style]]:
+    """The remark below a row, and the reference behind its last line or on a line of its own."""
+    room = measure - (columns[1].left if len(columns) > 1 else 0) - 2 * _PAD_X
+    found: list[tuple[Line, Style]] = []
+    if row.note:
+        broken = lines((Run(row.note),), room, NOTE, limit=600)
+        found = [(line, NOTE) for line in broken[:_NOTE_LINES]]
+    if row.reference:
+        found.append((((drawable(row.reference), False),), _REFERENCE))
+    return found

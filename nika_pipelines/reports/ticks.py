@@ -1,0 +1,81 @@
+"""Where an axis has its ticks and what they say, for numbers and for time."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from nika_pipelines.reports.numerals import number
+
+Tick = tuple[float, str]
+
+_DAY = 86_400.0
+_SECOND_STEPS = (
+    0.001, 0.01, 0.1, 1, 5, 15, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200,
+    _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY,
+)  # fmt: skip
+_MONTH = 30.4 * _DAY
+_MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1_200, 12_000)
+
+
+def number_ticks(low: float, high: float, most: int) -> list[Tick]:
+    """Round numbers between two ends, at most about ``most``."""
+    step = _nice_step((high - low) / max(most, 1))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    places = max(-math.floor(math.log10(step) + 1e-9), 0)
+    values = [index * step for index in range(first, min(last, first + 4 * most) + 1)]
+    return [(value, _tick_text(value, places)) for value in values]
+
+
+def _nice_step(rough: float) -> float:
+    if not math.isfinite(rough) or rough <= 0:
+        return 1.0
+    base = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * base for factor in (1, 2, 5, 10) if factor * base >= rough * (1 - 1e-9))
+
+
+def _tick_text(value: float, places: int) -> str:
+    if value and not 1e-5 < abs(value) < 1e9:
+        return number(value, 4)
+    return f"{value:,.{places}f}"
+
+
+def time_ticks(low: float, high: float, most: int) -> list[Tick]:
+    """Round moments between two ends in seconds since 1970, labelled in UTC."""
+    rough = (high - low) / max(most, 1)
+    if rough > _SECOND_STEPS[-1]:
+        return _month_ticks(low, high, rough)
+    step = next(step for step in _SECOND_STEPS if step >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    moments = [index * step for index in range(first, min(last, first + 4 * most) + 1)]
+    return [(at, _clock_text(at, step, at == moments[0])) for at in moments]
+
+
+def _clock_text(at: float, step: float, first: bool) -> str:
+    moment = _moment(at)
+    if step >= _DAY:
+        return moment.strftime("%d %b %Y" if first else "%d %b")
+    if first or moment.hour == moment.minute == moment.second == 0:
+        return moment.strftime("%d %b %H:%M")
+    if step >= 60:
+        return moment.strftime("%H:%M")
+    return moment.strftime("%H:%M:%S") + (f".{moment.microsecond // 1000:03d}" if step < 1 else "")
+
+
+def _month_ticks(low: float, high: float, rough: float) -> list[Tick]:
+    step = next((step for step in _MONTH_STEPS if step * _MONTH >= rough), _MONTH_STEPS[-1])
+    start = _moment(low)
+    month = math.ceil((start.year * 12 + start.month - 1) / step) * step
+    ticks: list[Tick] = []
+    while month < 9_999 * 12:
+        at = datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        if at.timestamp() > high:
+            break
+        if at.timestamp() >= low:
+            text = f"{at.year}" if step >= 12 else at.strftime("%b ") + f"{at.year}"
+            ticks.append((at.timestamp(), text))
+        month += step
+    return ticks
+
+
+def _moment(at: float) -> datetime:
+    seconds = min(max(at, -62_135_596_800.0), 253_402_300_799.0)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
