@@ -15,6 +15,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nika_pipelines.intake import names
+from nika_pipelines.intake.listing import Notice
+from nika_pipelines.intake.planner import Seen
 from nika_pipelines.intake.states import (
     CLAIMED_STATES,
     FINAL_STATES,
@@ -71,8 +74,8 @@ _sightings = sa.Table(
     _metadata,
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, nullable=False),
-    sa.Column("unchanged_since", sa.Text, nullable=False),
-    sa.Column("first_seen", sa.Text, nullable=False),
+    sa.Column("unchanged_since", sa.Float, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
 )
 _notices = sa.Table(
     "notices",
@@ -106,15 +109,6 @@ class LedgerVersionError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something in the inbox that is not an upload and that somebody should know about."""
-
-    path: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class RecordedError:
     """One recorded failure of a run or an upload."""
 
@@ -123,16 +117,6 @@ class RecordedError:
     upload_id: str | None
     code: str
     message: str
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """What the inbox looked like: since when a file at a path has not changed."""
-
-    path: str
-    fingerprint: str
-    unchanged_since: str
-    first_seen: str
 
 
 def utc_now() -> str:
@@ -363,17 +347,18 @@ class Ledger:
 
     # ---- what the inbox looked like
 
-    def sightings(self) -> dict[str, Sighting]:
+    def settling(self) -> dict[str, Seen]:
         """Files that were seen in the inbox and are not stable yet, by path."""
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(_sightings)).mappings().all()
-        return {row["path"]: Sighting(**row) for row in rows}
+        seen = [Seen(**row | {"path": names.path_from_text(row["path"])}) for row in map(dict, rows)]
+        return {one.path: one for one in seen}
 
-    def replace_sightings(self, sightings: Iterable[Sighting]) -> None:
-        """Remember exactly these sightings."""
+    def replace_settling(self, settling: Iterable[Seen]) -> None:
+        """Remember exactly these files as not stable yet."""
+        rows = [vars(one) | {"path": names.path_to_text(one.path)} for one in settling]
         with self._engine.begin() as connection:
             connection.execute(_sightings.delete())
-            rows = [vars(sighting) for sighting in sightings]
             if rows:
                 connection.execute(_sightings.insert(), rows)
 
@@ -382,12 +367,14 @@ class Ledger:
         query = sa.select(_notices).order_by(_notices.c.first_seen)
         with self._engine.begin() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Notice(row["path"], row["code"], row["message"]) for row in rows]
+        return [
+            Notice(names.path_from_text(row["path"]), row["code"], row["message"]) for row in rows
+        ]
 
     def replace_notices(self, notices: Iterable[Notice]) -> list[Notice]:
         """Remember exactly these notices and return those that are new."""
         now = utc_now()
-        wanted = {(notice.path, notice.code): notice for notice in notices}
+        wanted = {(names.path_to_text(one.path), one.code): one for one in notices}
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(_notices)).mappings().all()
             known = {(row["path"], row["code"]): row for row in rows}
@@ -398,7 +385,11 @@ class Ledger:
                 first_seen = known[key]["first_seen"] if key in known else now
                 connection.execute(
                     _notices.insert().values(
-                        **vars(notice), first_seen=first_seen, last_seen=now
+                        path=key[0],
+                        code=key[1],
+                        message=notice.message,
+                        first_seen=first_seen,
+                        last_seen=now,
                     )
                 )
         return [notice for key, notice in wanted.items() if key not in known]

@@ -4,11 +4,13 @@ The original name of a file is metadata only; everything stored goes under a saf
 file names are hostile until proven otherwise and because a name becomes a Dagster partition key.
 """
 
+import os
 import re
 import secrets
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import PurePath
+from urllib.parse import quote, unquote_to_bytes
 
 MAX_NAME_BYTES = 200
 PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp", ".swp")
@@ -19,6 +21,7 @@ COMPANION_SUFFIXES = (".nika.yaml", ".analysis.yaml")
 _UNSAFE = re.compile(r"[^\w.() +@=~-]", re.UNICODE)
 _DATE_OR_COPY = re.compile(r"(?:[ _.-]\d{4}[-_]?\d{2}(?:[-_]?\d{2})?| \(\d+\))$")
 _STEM_BYTES = 120
+_QUOTED = "percent-encoded:"
 
 
 def display_name(name: str) -> str:
@@ -71,6 +74,23 @@ def new_upload_id(name: str, now: datetime) -> str:
     """
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     return f"{safe_stem(name)}-{stamp}-{secrets.token_hex(2)}"
+
+
+def path_to_text(path: str) -> str:
+    """A path as text that every database and JSON file can hold, whatever bytes it has.
+
+    The inverse is `path_from_text`. Ordinary paths stay as they are.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _QUOTED + quote(os.fsencode(path))
+    return path
+
+
+def path_from_text(text: str) -> str:
+    """The path that `path_to_text` described."""
+    return os.fsdecode(unquote_to_bytes(text[len(_QUOTED) :])) if text.startswith(_QUOTED) else text
 
 
 def is_ignored(name: str) -> bool:

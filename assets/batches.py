@@ -1,0 +1,388 @@
+"""The loop that takes a run's uploads one by one through the stages of their system.
+
+Belongs here: what every per-upload system shares: order, states, events, failures. A system lists
+its stages and nothing else. Files that arrive together share one run, because starting a worker
+costs more than a file; the price is that Dagster would let one bad file fail its whole batch. So
+the loop logs every event itself, per asset and partition, and a file that fails fails alone.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.documents import reason_document
+from nika_pipelines.intake.names import display_name
+from nika_pipelines.intake.states import Upload, UploadState
+from resources.archive import StillBeingWrittenError
+from resources.ledger import later
+from resources.workspace import Workspace
+
+BATCH_TAG = "nika/batch"
+ATTEMPT_TAG = "nika/attempt"
+
+
+class DuplicateUpload(Exception):  # noqa: N818 - an outcome, not an error
+    """The upload has the content and name of a finished one; nothing is computed again."""
+
+    def __init__(self, original: Upload) -> None:
+        """Point to the finished upload."""
+        super().__init__(original.upload_id)
+        self.original = original
+
+
+@dataclass(frozen=True)
+class StageCheck:
+    """The outcome of one check of a stage: a `CheckSpec` name, and what was found."""
+
+    name: str
+    passed: bool
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What a stage reports: metadata for the web UI, checks, and a summary for the ledger."""
+
+    metadata: Mapping[str, Any]
+    checks: Sequence[StageCheck] = ()
+    summary: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """What a stage is given. `stage_times` holds the seconds of the stages before it."""
+
+    upload: Upload
+    workspace: Workspace
+    run_id: str
+    stage_times: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """A check that a stage evaluates: its name and what it promises."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One asset of a per-upload system.
+
+    Attributes:
+        asset: asset key.
+        deps: assets that it reads.
+        state: state of an upload while the stage works on it.
+        run: does the work; raises `UploadRejected` when the file is at fault.
+        description: what the web UI shows.
+        kinds: technologies, shown as badges.
+        checks: checks that `run` reports.
+        freshness: when the asset counts as stale, if ever.
+    """
+
+    asset: str
+    deps: tuple[str, ...]
+    state: UploadState
+    run: Callable[[StageInput], StageOutcome]
+    description: str
+    kinds: frozenset[str]
+    checks: tuple[CheckSpec, ...] = ()
+    freshness: dg.FreshnessPolicy | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A per-upload system.
+
+    Attributes:
+        feed: drop folder, group and name of the system.
+        stages: in order.
+        gate: asset and check that fail when a file is refused.
+        partitions_def: its uploads.
+        owners: who answers for it.
+        finish: called once per run with the workspace and resources, after the last upload.
+    """
+
+    feed: str
+    stages: tuple[Stage, ...]
+    gate: tuple[str, str]
+    partitions_def: dg.DynamicPartitionsDefinition
+    owners: tuple[str, ...]
+    finish: Callable[[Workspace, Any], None]
+
+
+def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
+    """The stages of a system as assets that one run materialises for a range of uploads."""
+
+    @dg.multi_asset(
+        name=f"{chain.feed}_chain",
+        specs=[_asset_spec(chain, stage) for stage in chain.stages],
+        check_specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=stage.asset,
+                description=check.description,
+                partitions_def=chain.partitions_def,
+            )
+            for stage in chain.stages
+            for check in stage.checks
+        ],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"workspace", "warehouse"},
+    )
+    def process_uploads(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        _process_run(context, chain)
+        yield from ()  # every event was logged in the loop; a generator may leave outputs out
+
+    return process_uploads
+
+
+def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRejected) -> Path:
+    """Move a refused upload into quarantine with its reason, and drop its half results.
+
+    Returns:
+        The folder in quarantine.
+
+    Raises:
+        KeyError: the ledger knows no such upload.
+    """
+    upload = workspace.ledger.get(upload_id)
+    if upload is None:
+        raise KeyError(upload_id)
+    shared = any(
+        other.upload_id != upload_id and other.state == UploadState.REPORT_READY
+        for other in workspace.ledger.holders_of(upload.sha256 or "")
+    )
+    reason = reason_document(
+        rejection,
+        upload_id=upload_id,
+        filename=upload.original_name,
+        sha256=upload.sha256,
+        size_bytes=upload.size_bytes,
+        received_at=upload.received_at,
+    )
+    folder = workspace.archive.quarantine(upload, reason, shared=shared)
+    workspace.lake.remove(upload.feed, upload_id)
+    workspace.report_store.remove(upload.feed, upload_id)
+    workspace.ledger.advance(
+        upload_id,
+        UploadState.QUARANTINED,
+        error_code=rejection.code,
+        message=rejection.message,
+    )
+    return folder
+
+
+def _asset_spec(chain: Chain, stage: Stage) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        stage.asset,
+        deps=stage.deps,
+        description=stage.description,
+        group_name=chain.feed,
+        kinds=set(stage.kinds),
+        owners=chain.owners,
+        partitions_def=chain.partitions_def,
+        skippable=True,
+        freshness_policy=stage.freshness,
+    )
+
+
+def _process_run(context: dg.AssetExecutionContext, chain: Chain) -> None:
+    workspace: Workspace = context.resources.workspace
+    run_id = context.run.run_id
+    broken: list[str] = []
+    with workspace.run_locks.hold(run_id):
+        keys = list(context.partition_keys)
+        for number, key in enumerate(keys, 1):
+            upload = workspace.ledger.get(key)
+            if upload is None:
+                context.log.error(f"{key}: the ledger knows no such upload")
+                broken.append(key)
+            elif not _is_for_this_run(upload, context.run.tags):
+                context.log.info(f"{key}: left to the run that it is assigned to")
+            else:
+                context.log.info(f"{number} of {len(keys)}: {display_name(upload.original_name)}")
+                if not _Worker(context, chain, workspace).process(upload):
+                    broken.append(key)
+        chain.finish(workspace, context.resources)
+    if broken:
+        raise dg.Failure(
+            f"{len(broken)} of {len(keys)} uploads failed",
+            metadata={"nika/failed_uploads": "\n".join(broken[:20])},
+            allow_retries=False,
+        )
+
+
+def _is_for_this_run(upload: Upload, tags: Mapping[str, str]) -> bool:
+    """Whether a run should work on an upload that its partition range covers.
+
+    A range covers every key between its ends, so a run that the sensor offered keeps to its own
+    batch, and one that is offered again skips what is finished. A run launched by a person has no
+    batch and does what it is told.
+    """
+    if BATCH_TAG not in tags:
+        return True
+    return upload.batch_id == tags[BATCH_TAG] and not upload.is_final
+
+
+class _Worker:
+    """Takes one upload through the selected stages and turns every outcome into events."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, chain: Chain, workspace: Workspace
+    ) -> None:
+        self._context = context
+        self._chain = chain
+        self._workspace = workspace
+        self._ledger = workspace.ledger
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        self._stages = [stage for stage in chain.stages if stage.asset in selected]
+        self._stage_times: dict[str, float] = {}
+
+    def process(self, upload: Upload) -> bool:
+        """Process one upload; False when it failed for a reason that is not the file's."""
+        stage = self._stages[0]
+        summary: Mapping[str, Any] | None = upload.summary
+        try:
+            for stage in self._stages:
+                outcome = self._run_stage(stage, upload)
+                summary = outcome.summary or summary
+            self._settle(upload, summary)
+        except UploadRejected as rejection:
+            self._quarantine(upload, stage, rejection)
+        except DuplicateUpload as duplicate:
+            self._mark_duplicate(upload, stage, duplicate.original)
+        except StillBeingWrittenError:
+            self._wait(upload, stage)
+        except Exception as error:  # one file's unexpected error must not stop the others
+            self._fail(upload, stage, error)
+            return False
+        return True
+
+    def _run_stage(self, stage: Stage, upload: Upload) -> StageOutcome:
+        run_id = self._context.run.run_id
+        current = self._ledger.advance(upload.upload_id, stage.state, run_id=run_id)
+        started = time.perf_counter()
+        outcome = stage.run(StageInput(current, self._workspace, run_id, self._stage_times))
+        self._stage_times[stage.asset] = round(time.perf_counter() - started, 4)
+        metadata = {**outcome.metadata, "nika/seconds": self._stage_times[stage.asset]}
+        self._context.log_event(
+            dg.AssetMaterialization(stage.asset, partition=upload.upload_id, metadata=metadata)
+        )
+        if outcome.checks:
+            target = self._last_materialisation(stage.asset, upload.upload_id)
+            for check in outcome.checks:
+                self._log_check(stage.asset, upload.upload_id, check, target)
+        return outcome
+
+    def _settle(self, upload: Upload, summary: Mapping[str, Any] | None) -> None:
+        """Give the upload the state it has earned: final if the chain's last stage ran."""
+        if self._stages[-1] is self._chain.stages[-1] or upload.state == UploadState.REPORT_READY:
+            self._ledger.advance(
+                upload.upload_id,
+                UploadState.REPORT_READY,
+                summary=None if summary is None else dict(summary),
+                error_code=None,
+                message=None,
+            )
+
+    def _quarantine(self, upload: Upload, stage: Stage, rejection: UploadRejected) -> None:
+        folder = quarantine_upload(self._workspace, upload.upload_id, rejection)
+        facts = {
+            "nika/state": UploadState.QUARANTINED.value,
+            "nika/error_code": rejection.code,
+            "nika/message": display_name(rejection.message),
+            "nika/advice": rejection.advice,
+            "nika/quarantine": str(folder),
+        }
+        asset, check = self._chain.gate
+        self._log_check(asset, upload.upload_id, StageCheck(check, passed=False, metadata=facts), None)
+        self._observe(stage.asset, upload, facts)
+        self._context.log.warning(
+            f"{upload.upload_id}: quarantined, {rejection.code}: {display_name(rejection.message)}"
+        )
+
+    def _mark_duplicate(self, upload: Upload, stage: Stage, original: Upload) -> None:
+        message = f"same content and name as {original.upload_id}"
+        self._ledger.advance(
+            upload.upload_id,
+            UploadState.DUPLICATE,
+            duplicate_of=original.upload_id,
+            message=message,
+        )
+        facts = {"nika/state": "duplicate", "nika/duplicate_of": original.upload_id}
+        self._observe(stage.asset, upload, facts)
+        self._context.log.info(f"{upload.upload_id}: {message}; nothing computed again")
+
+    def _wait(self, upload: Upload, stage: Stage) -> None:
+        settings = self._workspace.settings
+        age = datetime.now(UTC) - datetime.fromisoformat(upload.received_at)
+        if age > timedelta(minutes=settings.unstable_minutes):
+            message = f"the file kept changing for {settings.unstable_minutes:g} minutes"
+            self._quarantine(upload, stage, UploadRejected("UNSTABLE", message))
+            return
+        self._ledger.advance(
+            upload.upload_id,
+            UploadState.RECEIVED,
+            not_before=later(settings.settle_seconds),
+            run_id=None,
+        )
+        self._observe(stage.asset, upload, {"nika/state": "still being written"})
+
+    def _fail(self, upload: Upload, stage: Stage, error: Exception) -> None:
+        message = f"{stage.asset}: {type(error).__name__}: {error}"[:2_000]
+        self._context.log.exception(f"{upload.upload_id}: {message}")
+        self._ledger.advance(
+            upload.upload_id, UploadState.FAILED, error_code="INTERNAL", message=message
+        )
+        self._ledger.record_error(
+            "INTERNAL", message, run_id=self._context.run.run_id, upload_id=upload.upload_id
+        )
+        facts = {"nika/state": "failed", "nika/error_code": "INTERNAL", "nika/message": message}
+        asset, check = self._chain.gate
+        if stage.asset == asset:
+            failed = StageCheck(check, passed=False, metadata=facts)
+            self._log_check(asset, upload.upload_id, failed, None)
+        self._observe(stage.asset, upload, facts)
+
+    def _observe(self, asset: str, upload: Upload, metadata: Mapping[str, Any]) -> None:
+        self._context.log_event(
+            dg.AssetObservation(asset, partition=upload.upload_id, metadata=dict(metadata))
+        )
+
+    def _log_check(self, asset: str, partition: str, check: StageCheck, target: Any) -> None:
+        self._context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(asset),
+                check_name=check.name,
+                passed=check.passed,
+                severity=check.severity,
+                metadata=dict(check.metadata),
+                partition=partition,
+                target_materialization_data=target,
+            )
+        )
+
+    def _last_materialisation(self, asset: str, partition: str) -> Any:
+        """The event that checks refer to; checks without it count nowhere in the web UI."""
+        # The only private import of the project: Dagster has no public name for this record.
+        from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+            AssetCheckEvaluationTargetMaterializationData,
+        )
+
+        filters = dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset), asset_partitions=[partition]
+        )
+        record = self._context.instance.fetch_materializations(filters, limit=1).records[0]
+        return AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )

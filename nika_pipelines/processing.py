@@ -1,0 +1,200 @@
+"""Processing without the daemon: the same job, run in this process on given files.
+
+Belongs here: what `nika run`, `nika demo` and `nika retry` share. Runs made here are recorded in
+the same Dagster instance, so the web UI shows their assets as well.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nika_pipelines.environment import prepare_environment
+from nika_pipelines.intake.listing import list_feed
+from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
+from nika_pipelines.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from resources.workspace import Workspace
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class ProcessingEvent:
+    """An upload reached a state; `done` of `total` uploads are final."""
+
+    upload_id: str
+    name: str
+    state: UploadState
+    done: int
+    total: int
+
+
+def candidates(path: Path) -> list[Path]:
+    """The files that a path means: itself, or the candidates in a folder.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    if not path.is_dir():
+        return [path]
+    return [Path(entry.path) for entry in list_feed(path, datetime.now(UTC), load_settings()).entries]
+
+
+def run_now(
+    paths: Sequence[Path],
+    feed: str,
+    settings: Settings,
+    on_event: Callable[[ProcessingEvent], None] | None = None,
+) -> list[Upload]:
+    """Process copies of files in this process; the files stay as they are.
+
+    Args:
+        paths: files.
+        feed: their system.
+        settings: the settings in force.
+        on_event: called from another thread whenever an upload reaches a state.
+
+    Returns:
+        The uploads in the order of the paths, each in a final state.
+
+    Raises:
+        OSError: a file cannot be read; nothing of its group was processed.
+    """
+    prepare_environment(settings)
+    from resources.workspace import open_workspace
+
+    upload_ids: list[str] = []
+    with open_workspace(settings) as workspace:
+        with _watching(workspace, upload_ids, len(paths), on_event):
+            for start in range(0, len(paths), settings.batch_files):
+                group = paths[start : start + settings.batch_files]
+                run_id = str(uuid.uuid4())
+                uploads = [workspace.inbox.take_copy(path, feed, run_id) for path in group]
+                upload_ids += [upload.upload_id for upload in uploads]
+                _execute([upload.upload_id for upload in uploads], run_id, batch_id=run_id)
+        return [_known(workspace, upload_id) for upload_id in upload_ids]
+
+
+def requeue(upload_id: str, settings: Settings) -> Upload:
+    """Put an upload back so that a running daemon takes it on; its earlier results stay until then.
+
+    Raises:
+        KeyError: there is no such upload.
+        BytesMissingError: its bytes are gone.
+    """
+    from resources.workspace import open_workspace
+
+    with open_workspace(settings) as workspace:
+        return _put_back(workspace, upload_id, not_before=None)
+
+
+def run_again(
+    upload_ids: Sequence[str],
+    settings: Settings,
+    on_event: Callable[[ProcessingEvent], None] | None = None,
+) -> list[Upload]:
+    """Process known uploads anew in this process.
+
+    Raises:
+        KeyError: there is no such upload.
+        BytesMissingError: the bytes of one are gone.
+    """
+    prepare_environment(settings)
+    from resources.ledger import later
+    from resources.workspace import open_workspace
+
+    with open_workspace(settings) as workspace:
+        for upload_id in upload_ids:
+            _put_back(workspace, upload_id, not_before=later(60))
+        with _watching(workspace, list(upload_ids), len(upload_ids), on_event):
+            for upload_id in upload_ids:
+                _execute([upload_id], str(uuid.uuid4()), batch_id=None)
+        return [_known(workspace, upload_id) for upload_id in upload_ids]
+
+
+def _execute(upload_ids: Sequence[str], run_id: str, batch_id: str | None) -> None:
+    import dagster as dg
+
+    from assets.batches import BATCH_TAG
+    from nika_pipelines.definitions import defs
+    from nika_pipelines.partitions import TABLE_UPLOADS
+    from nika_pipelines.sensors import partition_range_tags
+
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(TABLE_UPLOADS.name), list(upload_ids))
+        batch_tags = {} if batch_id is None else {BATCH_TAG: batch_id}
+        defs.get_repository_def().get_job("ingest_tables").execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            tags=dict(partition_range_tags(upload_ids)) | batch_tags,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+
+
+def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) -> Upload:
+    upload = _known(workspace, upload_id)
+    workspace.archive.reclaim(upload)
+    return workspace.ledger.advance(
+        upload_id,
+        UploadState.RECEIVED,
+        batch_id=None,
+        run_id=None,
+        # Its partition is known to Dagster already, so it is not new to the planner.
+        attempt=1,
+        worker_deaths=0,
+        not_before=not_before,
+        error_code=None,
+        message=None,
+        duplicate_of=None,
+    )
+
+
+def _known(workspace: "Workspace", upload_id: str) -> Upload:
+    upload = workspace.ledger.get(upload_id)
+    if upload is None:
+        raise KeyError(upload_id)
+    return upload
+
+
+@contextmanager
+def _watching(
+    workspace: "Workspace",
+    upload_ids: list[str],
+    total: int,
+    on_event: Callable[[ProcessingEvent], None] | None,
+) -> Iterator[None]:
+    """Report every change of state while the block works, and the last ones at its end."""
+    if on_event is None:
+        yield
+        return
+    finished = threading.Event()
+    known: dict[str, UploadState] = {}
+
+    def report() -> None:
+        now = [_known(workspace, upload_id) for upload_id in list(upload_ids)]
+        changed = [upload for upload in now if known.get(upload.upload_id) != upload.state]
+        known.update({upload.upload_id: upload.state for upload in now})
+        done = sum(state in FINAL_STATES for state in known.values())
+        for upload in changed:
+            event = (upload.upload_id, upload.original_name, upload.state, done, total)
+            on_event(ProcessingEvent(*event))
+
+    def watch() -> None:
+        while not finished.wait(_POLL_SECONDS):
+            report()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
+        report()

@@ -1,0 +1,152 @@
+"""Where the bytes of uploads are kept: claimed, archived under their SHA-256, or quarantined.
+
+The bytes of one upload are in exactly one of these places at any moment, because they move by
+rename; `Archive.locate` finds them after any crash.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nika_pipelines.intake.states import Upload
+from resources.files import write_json
+
+_CHUNK = 1 << 20
+
+
+class StillBeingWrittenError(RuntimeError):
+    """Somebody wrote to the file while it was read; try again when it is quiet."""
+
+
+class BytesMissingError(RuntimeError):
+    """The bytes of an upload are in none of the places where they may be."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """An archived file: where it is, its SHA-256 and its size."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+class Archive:
+    """The folders ``claimed``, ``archive`` and ``quarantine`` below the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        """Use this data folder."""
+        self._data = data
+
+    def claimed_path(self, upload: Upload) -> Path:
+        """Where the bytes are between the claim and the archive."""
+        return self._data / "claimed" / upload.upload_id / upload.stored_name
+
+    def archived_path(self, sha256: str) -> Path:
+        """Where bytes of this hash are kept."""
+        return self._data / "archive" / sha256[:2] / sha256
+
+    def quarantined_path(self, upload: Upload) -> Path:
+        """Where the bytes of a refused upload are kept, beside ``reason.json``."""
+        return self._data / "quarantine" / upload.upload_id / upload.stored_name
+
+    def reason_path(self, upload: Upload) -> Path:
+        """The file that says why an upload was refused."""
+        return self._data / "quarantine" / upload.upload_id / "reason.json"
+
+    def locate(self, upload: Upload) -> Path:
+        """Find the bytes of an upload.
+
+        Raises:
+            BytesMissingError: they are in none of the three places.
+        """
+        places = [self.claimed_path(upload), self.quarantined_path(upload)]
+        if upload.sha256 is not None:
+            places.insert(1, self.archived_path(upload.sha256))
+        for place in places:
+            if place.exists():
+                return place
+        raise BytesMissingError(f"the bytes of {upload.upload_id} are gone from {self._data}")
+
+    def admit(self, upload: Upload) -> Admitted:
+        """Hash the bytes in one pass and move them into the archive; safe to repeat.
+
+        Raises:
+            StillBeingWrittenError: the file changed while it was read.
+            BytesMissingError: there are no bytes.
+        """
+        source = self.locate(upload)
+        sha256, size_bytes = _hash(source)
+        target = self.archived_path(sha256)
+        if source != target:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            shutil.rmtree(source.parent)
+        return Admitted(target, sha256, size_bytes)
+
+    def quarantine(self, upload: Upload, reason: dict[str, Any], *, shared: bool) -> Path:
+        """Put the bytes and the reason into quarantine; safe to repeat.
+
+        Args:
+            upload: the refused upload.
+            reason: content of ``reason.json``.
+            shared: whether other uploads rely on the same archived bytes; then they are copied.
+
+        Returns:
+            The folder in quarantine.
+        """
+        target = self.quarantined_path(upload)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = self.locate(upload)
+        if source != target:
+            if shared:
+                copy = target.with_name(f".{target.name[:100]}.part")
+                shutil.copyfile(source, copy)
+                copy.replace(target)
+            else:
+                source.replace(target)
+            _remove_empty(self.claimed_path(upload).parent)
+        write_json(self.reason_path(upload), reason)
+        return target.parent
+
+    def reclaim(self, upload: Upload) -> Path:
+        """Move the bytes of a finished upload back to the claimed ones, for another try.
+
+        Archived bytes stay where they are: the first stage finds them there.
+        """
+        source = self.locate(upload)
+        if source != self.quarantined_path(upload):
+            return source
+        target = self.claimed_path(upload)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+        shutil.rmtree(self.quarantined_path(upload).parent)
+        return target
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    """SHA-256 and size of a file, refusing links and files that change meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise BytesMissingError(f"{path.name} is not a regular file")
+        digest, size = hashlib.sha256(), 0
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        after = os.fstat(descriptor)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
+        size != after.st_size
+    ):
+        raise StillBeingWrittenError(path.name)
+    return digest.hexdigest(), size
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,244 @@
+"""The drop folder: looking at it, taking files from it, and putting files into it.
+
+A file is taken in three steps that survive a crash between any two: the intent is written to the
+ledger (state ``waiting``), the file is renamed into ``claimed/<upload_id>/``, the state becomes
+``received``. `Inbox.finish_claims` completes whatever was begun.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nika_pipelines.intake import names
+from nika_pipelines.intake.listing import Entry, Listing, Notice, list_feed
+from nika_pipelines.intake.planner import plan_claims
+from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.settings import Settings
+from resources.archive import Archive
+from resources.ledger import Ledger, later, utc_now
+
+_ARRIVAL_SECONDS = 60.0
+_COPY_TRIES = 1_000
+
+
+@dataclass
+class Look:
+    """What one look at a feed did: uploads taken, files still settling, and new notices."""
+
+    taken: list[Upload] = field(default_factory=list)
+    settling: int = 0
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Inbox:
+    """The folders ``inbox/<feed>`` below the data folder."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        """Work on this data folder with this ledger."""
+        self._settings = settings
+        self._ledger = ledger
+        self._archive = Archive(settings.data)
+
+    def folder(self, feed: str) -> Path:
+        """The drop folder of a feed, made when it is not there."""
+        folder = self._settings.data / "inbox" / feed
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def look(self, feed: str) -> Look:
+        """Take every stable file; one that cannot be taken becomes a notice and is tried again.
+
+        Raises:
+            OSError: the folder itself cannot be listed.
+        """
+        now = datetime.now(UTC)
+        listing = list_feed(self.folder(feed), now, self._settings)
+        look = Look(taken=self.finish_claims(feed, listing.notices))
+        self._take_stable(feed, listing, look, now)
+        look.notices = self._ledger.replace_notices(listing.notices)
+        return look
+
+    def finish_claims(self, feed: str, notices: list[Notice]) -> list[Upload]:
+        """Complete claims that were begun: files put in by `drop`, and those cut off by a crash.
+
+        Files that cannot be moved are added to ``notices`` and stay for the next look.
+        """
+        taken = []
+        for upload in self._ledger.uploads(feed=feed, states=[UploadState.WAITING]):
+            try:
+                claimed = self._finish_claim(upload)
+            except OSError as error:
+                notices.append(_refusal(upload.source_path or upload.original_name, error))
+                continue
+            if claimed is not None:
+                taken.append(claimed)
+        return taken
+
+    def drop(self, path: Path, feed: str) -> Upload:
+        """Copy a file into the inbox; it is taken at the next look, without settling.
+
+        Raises:
+            OSError: the file cannot be read or the inbox cannot be written.
+        """
+        folder = self.folder(feed)
+        draft = folder / f".{os.getpid()}-{names.safe_stem(path.name)}.part"
+        try:
+            shutil.copyfile(path, draft)
+            upload = _new_upload(path.name, feed, None)
+            with self._exclusive():
+                target = _free_name(folder, path.name)
+                status = draft.stat()
+                upload = _with_source(upload, str(target), status.st_ino, status.st_size)
+                self._ledger.register(upload)
+                draft.rename(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        return upload
+
+    def take_copy(self, path: Path, feed: str, run_id: str) -> Upload:
+        """Claim a copy of a file for a run that starts at once; the file stays as it is.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        status = path.stat()
+        upload = _with_source(_new_upload(path.name, feed, None), str(path), None, status.st_size)
+        target = self._archive.claimed_path(upload)
+        target.parent.mkdir(parents=True)
+        try:
+            shutil.copyfile(path, target)
+        except OSError:
+            shutil.rmtree(target.parent)
+            raise
+        claimed = {
+            "run_id": run_id,
+            "batch_id": run_id,
+            "state": UploadState.RECEIVED,
+            "attempt": 1,
+            # Until its run exists, the sensor must not offer it to another one.
+            "not_before": later(_ARRIVAL_SECONDS),
+        }
+        upload = Upload(**vars(upload) | claimed)
+        self._ledger.register(upload)
+        return upload
+
+    def _take_stable(self, feed: str, listing: Listing, look: Look, now: datetime) -> None:
+        registered = {
+            upload.source_path
+            for upload in self._ledger.uploads(feed=feed, states=[UploadState.WAITING])
+        }
+        free = [e for e in listing.entries if names.path_to_text(e.path) not in registered]
+        plan = plan_claims(free, self._ledger.settling(), now, self._settings)
+        for entry in plan.take:
+            try:
+                upload = self._claim(entry, feed)
+            except OSError as error:
+                listing.notices.append(_refusal(entry.path, error))
+                continue
+            if upload is not None:
+                look.taken.append(upload)
+        self._ledger.replace_settling(plan.settling)
+        look.settling = len(plan.settling)
+        listing.notices.extend(_unstable(plan.settling_longer_than(self._settings, now)))
+
+    def _claim(self, entry: Entry, feed: str) -> Upload | None:
+        upload = _with_source(
+            _new_upload(entry.name, feed, entry.tag),
+            names.path_to_text(entry.path),
+            entry.inode,
+            entry.size_bytes,
+        )
+        self._ledger.register(upload)
+        try:
+            return self._finish_claim(upload)
+        except OSError:
+            self._ledger.forget(upload.upload_id)
+            raise
+
+    def _finish_claim(self, upload: Upload) -> Upload | None:
+        target = self._archive.claimed_path(upload)
+        if not target.exists():
+            source = Path(names.path_from_text(upload.source_path or ""))
+            if not _is_same_file(source, upload.source_inode):
+                self._give_up(upload)
+                return None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.rename(target)
+            except OSError as error:
+                target.parent.rmdir()
+                if error.errno == errno.ENOENT:
+                    self._give_up(upload)
+                    return None
+                raise
+        return self._ledger.advance(upload.upload_id, UploadState.RECEIVED)
+
+    def _give_up(self, upload: Upload) -> None:
+        """Forget a file that vanished; one that is being dropped right now gets time to arrive."""
+        age = datetime.now(UTC) - datetime.fromisoformat(upload.received_at)
+        if age.total_seconds() > _ARRIVAL_SECONDS or upload.source_inode is None:
+            self._ledger.forget(upload.upload_id)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Keep two drops of the same name from writing over each other."""
+        path = self._settings.data / "locks" / "inbox.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _new_upload(name: str, feed: str, tag: str | None) -> Upload:
+    now = utc_now()
+    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return Upload(
+        upload_id=names.new_upload_id(name, datetime.now(UTC)),
+        feed=feed,
+        original_name=readable,
+        stored_name=names.safe_name(name),
+        dataset=names.dataset_name(name, tag),
+        tag=tag,
+        state=UploadState.WAITING,
+        received_at=now,
+        updated_at=now,
+    )
+
+
+def _with_source(upload: Upload, path: str, inode: int | None, size_bytes: int) -> Upload:
+    source = {"source_path": path, "source_inode": inode, "size_bytes": size_bytes}
+    return Upload(**vars(upload) | source)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    """A path for this name where no file lies yet; a second one gets a copy number."""
+    path = folder / name
+    stem, suffix = os.path.splitext(names.safe_name(name))
+    for number in range(2, _COPY_TRIES):
+        if not os.path.lexists(path):
+            return path
+        path = folder / f"{stem} ({number}){suffix}"
+    raise FileExistsError(errno.EEXIST, "too many files of this name wait in the inbox", str(path))
+
+
+def _is_same_file(path: Path, inode: int | None) -> bool:
+    try:
+        return path.lstat().st_ino == inode
+    except OSError:
+        return False
+
+
+def _refusal(path: str, error: OSError) -> Notice:
+    message = f"cannot be taken, will be tried again: {error.strerror}"
+    return Notice(path, "NOT_MOVABLE", message)
+
+
+def _unstable(paths: Iterable[str]) -> list[Notice]:
+    message = "somebody has kept writing to this file for long; it is taken when it is quiet"
+    return [Notice(path, "UNSTABLE", message) for path in paths]

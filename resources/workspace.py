@@ -1,0 +1,41 @@
+"""The workspace: every store of one data folder, opened together and handed to the assets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nika_pipelines.settings import Settings
+from resources.archive import Archive
+from resources.inbox import Inbox
+from resources.lake import Lake
+from resources.ledger import Ledger, open_ledger
+from resources.report_store import ReportStore
+from resources.run_locks import RunLocks
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The stores below one data folder."""
+
+    settings: Settings
+    ledger: Ledger
+    inbox: Inbox
+    archive: Archive
+    lake: Lake
+    report_store: ReportStore
+    run_locks: RunLocks
+
+
+@contextmanager
+def open_workspace(settings: Settings) -> Iterator[Workspace]:
+    """Open every store of the data folder for the length of a block."""
+    with open_ledger(settings.data / "ledger.sqlite") as ledger:
+        yield Workspace(
+            settings=settings,
+            ledger=ledger,
+            inbox=Inbox(settings, ledger),
+            archive=Archive(settings.data),
+            lake=Lake(settings.data),
+            report_store=ReportStore(settings),
+            run_locks=RunLocks(settings.data / "locks"),
+        )
