@@ -42,6 +42,7 @@ _PAD_Y = 2.2
 _CELL_LIMIT = 240
 _WRAPPED_LINES = 5
 _NOTE_LINES = 4
+_MOST_STRETCH = 1.9
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class _Column:
 def table_pieces(table: Table, measure: float) -> list[Piece]:
     """The head and the rows of a table; at least two rows stay with the head."""
     columns = _columns(table, measure)
+    measure = columns[-1].left + columns[-1].wide if columns else measure
     head = _head(table.columns, columns, measure)
     rows = [_row(row, columns, measure) for row in table.rows]
     parts = [replace(head, before=6, keep=True)]
@@ -98,12 +100,15 @@ def _columns(table: Table, measure: float) -> list[_Column]:
 
 
 def _shared(natural: list[float], heads: tuple[TableColumn, ...], measure: float) -> list[float]:
-    """Widths that fill the measure: spare room is dealt out, want is taken from the widest."""
+    """Widths within the measure: spare room is dealt out, want is taken from the widest."""
     spare = measure - sum(natural)
     if spare < 0:
         cap = _cap(natural, measure)
         return [min(wide, cap) for wide in natural]
-    takers = [index for index, head in enumerate(heads) if head.wrap] or list(range(len(natural)))
+    takers = [index for index, head in enumerate(heads) if head.wrap]
+    if not takers:
+        # Figures far apart are hard to follow along a row: such a table may stay narrow.
+        return [wide * min(measure / sum(natural), _MOST_STRETCH) for wide in natural]
     total = sum(natural[index] for index in takers)
     return [
         wide + (spare * wide / total if index in takers else 0.0)

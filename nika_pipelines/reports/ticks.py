@@ -61,7 +61,7 @@ def _clock_text(at: float, step: float, first: bool) -> str:
 
 
 def _month_ticks(low: float, high: float, rough: float) -> list[Tick]:
-    step = next((step for step in _MONTH_STEPS if step * _MONTH >= rough), _MONTH_STEPS[-1])
+    step = next((step for step in _MONTH_STEPS if step * _MONTH >= 0.8 * rough), _MONTH_STEPS[-1])
     start = _moment(low)
     month = math.ceil((start.year * 12 + start.month - 1) / step) * step
     ticks: list[Tick] = []

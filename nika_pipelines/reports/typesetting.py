@@ -18,6 +18,8 @@ ELLIPSIS = "\u2026"
 PARAGRAPH_LIMIT = 4_000
 """Characters of one run of running text; longer ones are cut visibly."""
 
+_ROUNDING = 0.01  # points; a width that was added up may come out a hair too small
+
 
 @dataclass(frozen=True)
 class Style:
@@ -112,7 +114,7 @@ def _joined(words: list[Word]) -> Line:
 @lru_cache(maxsize=8_192)
 def fitted(text: str, measure: float, size: float, strong: bool = False) -> str:
     """Drawable text on one line, cut with an ellipsis where it is too wide."""
-    if width(text, size, strong) <= measure:
+    if width(text, size, strong) <= measure + _ROUNDING:
         return text
     room = measure - width(ELLIPSIS, size, strong)
     return text[: _fitting(text, room, size, strong)].rstrip() + ELLIPSIS
