@@ -1,0 +1,301 @@
+"""From bytes to UTF-8: which encoding a text file is in, and a copy only where one is needed.
+
+Belongs here: byte order marks, UTF-8 validity, encoding guesses, transcoding in bounded memory.
+Does not belong here: how text is cut into cells.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.gate import (
+    MAX_CONTROL_SHARE,
+    MAX_NUL_SHARE,
+    PADDING_NULS,
+    control_share,
+    not_text,
+)
+
+CHUNK_BYTES = 1_048_576
+_GUESS_BYTES = 262_144
+_NUL_PATTERN_SHARE = 0.2
+_BOMS: tuple[tuple[bytes, str], ...] = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_SURE_CONFIDENCE = 0.3
+_NO_CONFIDENCE = 0.1
+_LATIN_ENCODINGS = ("cp1252", "cp850", "mac_roman", "cp1250", "iso8859-2")
+_COMMON_LETTERS = frozenset("äöüÄÖÜßéèêëàâçîïôùûœÉÈÀÇáíóúñÁÍÓÚÑãõåøæÅØÆìòżółćęśąźńŁŻŚěščřžýůďťňő")
+_SUPERSETS = {
+    "ascii": "cp1252",
+    "iso-8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso-8859-7": "cp1253",
+    "cp949": "euc_kr",
+    "uhc": "euc_kr",
+    "macroman": "mac_roman",
+    "mac-roman": "mac_roman",
+}
+"""A guess is widened to the encoding that decodes the same bytes and more."""
+
+
+@dataclass(frozen=True)
+class DecodedText:
+    """A file as UTF-8 without byte order mark and NULs; `removed_nuls` were cut out."""
+
+    path: Path
+    encoding: str
+    removed_nuls: int = 0
+
+
+@dataclass
+class _Look:
+    """What one pass over the bytes found."""
+
+    valid_utf8: bool = True
+    ascii_only: bool = True
+    nuls: int = 0
+    size: int = 0
+    sample: bytes = b""
+    blank: bool = True
+    controls: float = 0.0
+
+
+def decode_file(source: Path, work: Path) -> DecodedText:
+    """Decode a text file; the result is the source itself when it is plain UTF-8.
+
+    Raises:
+        UploadRejected: EMPTY_FILE, NUL_PADDING, NOT_TEXT or MIXED_ENCODING.
+    """
+    with source.open("rb") as stream:
+        head = stream.read(4_096)
+    encoding = _from_bom(head) or _from_nul_pattern(head)
+    if encoding is not None and encoding != "utf-8-sig":
+        return _transcode(source, work, [encoding])
+    look = _look(source)
+    if look.blank:
+        raise UploadRejected("EMPTY_FILE", "The file holds only white space.")
+    _refuse_binary(look)
+    if look.valid_utf8:
+        if encoding is None and not look.nuls:
+            return DecodedText(source, "utf-8")
+        return _transcode(source, work, [encoding or "utf-8"])
+    _refuse_mixture(look.sample)
+    return _transcode(source, work, _guesses(look.sample))
+
+
+def _from_bom(head: bytes) -> str | None:
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return encoding
+    return None
+
+
+def _from_nul_pattern(head: bytes) -> str | None:
+    """UTF-16 and UTF-32 without a mark: every second (or three of four) byte of ASCII is NUL."""
+    shares = [head[place::4].count(0) / max(1, len(head[place::4])) for place in range(4)]
+    full = [share > 0.7 for share in shares]
+    if full == [False, True, True, True]:
+        return "utf-32-le"
+    if full == [True, True, True, False]:
+        return "utf-32-be"
+    even, odd = (shares[0] + shares[2]) / 2, (shares[1] + shares[3]) / 2
+    if odd > 2 * _NUL_PATTERN_SHARE and even < _NUL_PATTERN_SHARE / 2:
+        return "utf-16-le"
+    if even > 2 * _NUL_PATTERN_SHARE and odd < _NUL_PATTERN_SHARE / 2:
+        return "utf-16-be"
+    return None
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _look(source: Path) -> _Look:
+    """Read the whole file once: validity, NULs, and a sample of the bytes beyond ASCII."""
+    look = _Look()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    pending = False
+    for chunk in _chunks(source):
+        look.nuls += chunk.count(0)
+        look.controls = max(look.controls, control_share(chunk[:20_000]))
+        look.size += len(chunk)
+        look.blank = look.blank and not chunk.strip(b"\xef\xbb\xbf \t\r\n\x0b\x0c\x00")
+        if not pending and chunk.isascii():
+            continue
+        look.ascii_only = False
+        look.sample += _beyond_ascii(chunk, _GUESS_BYTES - len(look.sample))
+        if look.valid_utf8:
+            look.valid_utf8, pending = _still_valid(decoder, chunk)
+    if look.valid_utf8 and pending:
+        look.valid_utf8 = False
+    return look
+
+
+def _still_valid(decoder: codecs.IncrementalDecoder, chunk: bytes) -> tuple[bool, bool]:
+    """Whether the chunk continues valid UTF-8, and whether a character is left open."""
+    try:
+        decoder.decode(chunk)
+    except UnicodeDecodeError:
+        return False, False
+    return True, bool(decoder.getstate()[0])
+
+
+def _beyond_ascii(chunk: bytes, room: int) -> bytes:
+    """Lines of a chunk around its bytes beyond ASCII."""
+    if room <= 0:
+        return b""
+    import numpy as np
+
+    high = np.flatnonzero(np.frombuffer(chunk, np.uint8) >= 128)
+    if not high.size:
+        return b""
+    begin = chunk.rfind(b"\n", 0, int(high[0])) + 1
+    begin = max(begin, int(high[0]) - room)
+    return chunk[begin : begin + room]
+
+
+def _refuse_binary(look: _Look) -> None:
+    if look.nuls > PADDING_NULS and look.nuls > MAX_NUL_SHARE * look.size:
+        raise UploadRejected(
+            "NUL_PADDING" if look.controls <= MAX_CONTROL_SHARE else "NOT_TEXT",
+            f"{look.nuls:,} of {look.size:,} bytes are NUL.",
+            {"nul_bytes": look.nuls, "size_bytes": look.size},
+        )
+    if look.controls > MAX_CONTROL_SHARE:
+        raise not_text(look.controls)
+
+
+def _refuse_mixture(sample: bytes) -> None:
+    """Refuse a file with lines of valid multi-byte UTF-8 and lines of something else."""
+    lines = [line for line in sample.split(b"\n") if not line.isascii()]
+    # The sample may cut its last line inside a character.
+    valid = sum(1 for line in lines[: len(lines) - 1 or 1] if _is_utf8(line))
+    invalid = len(lines) - valid
+    if valid and valid >= 0.02 * invalid:
+        raise UploadRejected(
+            "MIXED_ENCODING",
+            f"Of the lines beyond ASCII, {valid} are UTF-8 and {invalid} are not.",
+            {"utf8_lines": valid, "other_lines": invalid},
+        )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _guesses(sample: bytes) -> list[str]:
+    """Encodings to try, best first; the last decodes any bytes."""
+    import chardet
+
+    found = chardet.detect(sample)
+    name = (found["encoding"] or "cp1252").lower()
+    name = _SUPERSETS.get(name, name)
+    unsure = found["confidence"] < _SURE_CONFIDENCE and _is_latin(sample, name)
+    if unsure or found["confidence"] < _NO_CONFIDENCE:
+        name = _best_latin(sample, name)
+    narrower = ["shift_jis"] if name == "cp932" else []
+    return list(dict.fromkeys([*narrower, name, "cp1252", "latin-1"]))
+
+
+def _is_latin(sample: bytes, encoding: str) -> bool:
+    """Whether the text beyond ASCII is mostly Latin letters under this encoding."""
+    try:
+        text = sample.decode(encoding, "replace")
+    except LookupError:
+        return True
+    beyond = [character for character in text if character > "\x7f" and character.isalpha()]
+    latin = sum(1 for character in beyond if character < "\u0250")
+    return latin >= 0.8 * len(beyond)
+
+
+def _best_latin(sample: bytes, guess: str) -> str:
+    """Of the Latin code pages, the one under which the words look most like words.
+
+    Short texts carry too little evidence for language models; the case of neighbouring letters
+    and symbols inside words tell the code pages apart. Ties go to the more common code page.
+    """
+    candidates = list(dict.fromkeys([*_LATIN_ENCODINGS, guess]))
+    scores = {}
+    for encoding in candidates:
+        try:
+            text = sample[:20_000].decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        scores[encoding] = _word_score(text)
+    return max(scores, key=lambda encoding: scores[encoding]) if scores else guess
+
+
+def _word_score(text: str) -> float:
+    """How plausible the letters beyond ASCII are among their neighbours."""
+    score = 0.0
+    for match in re.finditer(r"[^\x00-\x7f]", text):
+        place, character = match.start(), match.group()
+        before = text[place - 1] if place else " "
+        after = text[place + 1 : place + 2] or " "
+        if not character.isalpha():
+            inside_word = before.isalpha() or after.isalpha()
+            score -= 1.0 if inside_word or not character.isprintable() else 0.2
+        elif character >= "\u0250" and before < "\x7f" and before.isalpha():
+            score -= 1.0  # two scripts in one word
+        elif character.isupper() and (before.islower() or (before.isalpha() and after.islower())):
+            score -= 1.0
+        else:
+            score += 1.0 if character in _COMMON_LETTERS else 0.5
+    return score
+
+
+def _transcode(source: Path, work: Path, encodings: list[str]) -> DecodedText:
+    """Write a UTF-8 copy under the first encoding that decodes the whole file."""
+    target = work / "decoded.txt"
+    for encoding in encodings:
+        try:
+            characters, nuls = _write_utf8(source, target, encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if not characters:
+            raise UploadRejected("EMPTY_FILE", "The file holds only a byte order mark or blanks.")
+        if nuls > PADDING_NULS and nuls > MAX_NUL_SHARE * characters:
+            raise UploadRejected("NUL_PADDING", f"The text holds {nuls:,} NUL characters.")
+        return DecodedText(target, _plain_name(encoding), nuls)
+    raise UploadRejected(
+        "NOT_TEXT", "No text encoding fits the content.", {"detected": encodings[0]}
+    )
+
+
+def _plain_name(encoding: str) -> str:
+    """The codec's own name; two are known better under another."""
+    return encoding if encoding in ("utf-8-sig", "mac_roman") else codecs.lookup(encoding).name
+
+
+def _write_utf8(source: Path, target: Path, encoding: str) -> tuple[int, int]:
+    """Transcode in chunks; returns how many visible characters and NULs were met."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    visible = nuls = 0
+    with target.open("wb") as out:
+        for chunk in _chunks(source):
+            visible, nuls = _write_piece(decoder.decode(chunk), out, visible, nuls)
+        _write_piece(decoder.decode(b"", True), out, visible, nuls)
+    return visible, nuls
+
+
+def _write_piece(text: str, out: codecs.StreamWriter, visible: int, nuls: int) -> tuple[int, int]:
+    found = text.count("\0")
+    text = text.replace("\0", "") if found else text
+    out.write(text.encode("utf-8", "surrogatepass"))
+    return visible + len(text.strip().strip("\ufeff")), nuls + found

@@ -1,0 +1,161 @@
+"""The gate: what a file is, judged by its first bytes and its size, before anything parses it.
+
+Belongs here: size limits, magic numbers against the extension, emptiness, binary content.
+Does not belong here: which text encoding it is in (encoding) and how it is cut (dialect).
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.settings import Settings
+
+HEAD_BYTES = 65_536
+TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
+WORKBOOK_EXTENSIONS = (".xlsx",)
+SUPPORTED = [extension[1:] for extension in (*TEXT_EXTENSIONS, *WORKBOOK_EXTENSIONS)]
+MAX_CONTROL_SHARE = 0.02
+PADDING_NULS = 64
+MAX_NUL_SHARE = 0.01
+_JSON_BYTES = 8_000_000
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"%PDF-", "pdf"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x7fELF", "elf"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
+    (b"PAR1", "parquet"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"SQLite format 3\x00", "sqlite"),
+    (b"ARROW1", "arrow"),
+    (b"ORC", "orc"),
+    (b"Obj\x01", "avro"),
+    (b"MZ", "exe"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"RIFF", "riff"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+)
+_WORD_LIKE_MAGIC = {"exe", "orc", "bzip2", "riff", "avro", "parquet", "arrow"}
+"""Formats whose magic could be the start of a word; they must also hold control bytes."""
+_MARKUP = re.compile(rb"\s*(?:<!doctype\s+html|<html|<\?xml|<svg|<head|<table)", re.IGNORECASE)
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff", b"\xff\xfe", b"\xfe\xff")
+_ALLOWED_CONTROLS = b"\t\n\r\x0b\x0c\x01\x1a\x1c\x1d\x1e\x1f\x00"
+_CONTROLS = bytes(code for code in range(32) if code not in _ALLOWED_CONTROLS) + b"\x7f"
+
+
+def check_gate(path: Path, filename: str, settings: Settings) -> Literal["text", "workbook"]:
+    """Let a file in as text or as a workbook, or refuse it.
+
+    Raises:
+        UploadRejected: TOO_LARGE, EMPTY_FILE, UNSUPPORTED_FORMAT or MAGIC_MISMATCH.
+    """
+    size = path.stat().st_size
+    if size > settings.max_file_bytes:
+        raise UploadRejected(
+            "TOO_LARGE",
+            f"The file has {size:,} bytes; at most {settings.max_file_bytes:,} are taken.",
+            {"limit": settings.max_file_bytes, "size_bytes": size},
+        )
+    extension = Path(filename).suffix.lower()
+    if extension not in TEXT_EXTENSIONS + WORKBOOK_EXTENSIONS:
+        raise UploadRejected(
+            "UNSUPPORTED_FORMAT",
+            f"Files with the extension {extension[:20]!r} are not taken.",
+            {"detected": extension[:20], "supported_formats": SUPPORTED},
+        )
+    if size == 0:
+        raise UploadRejected("EMPTY_FILE", "The file has no bytes.")
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    detected = detect_format(head, path)
+    if extension in WORKBOOK_EXTENSIONS:
+        _check_workbook(detected)
+        return "workbook"
+    if detected is not None:
+        raise UploadRejected(
+            "MAGIC_MISMATCH",
+            f"The name says {extension[1:]}, but the content is {detected}.",
+            {"detected": detected, "supported_formats": SUPPORTED},
+        )
+    return "text"
+
+
+def detect_format(head: bytes, path: Path) -> str | None:
+    """The known format, other than delimited text, that the content belongs to."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic) and (
+            name not in _WORD_LIKE_MAGIC or head[:512].translate(None, _CONTROLS) != head[:512]
+        ):
+            return name
+    text = head
+    for bom in _BOMS:
+        text = text.removeprefix(bom)
+    if _MARKUP.match(text):
+        return "html" if b"<?xml" not in text[:64].lower() else "xml"
+    return "json" if _is_json(text.lstrip(), path) else None
+
+
+def control_share(sample: bytes) -> float:
+    """The share of bytes that no text holds, NULs apart."""
+    if not sample:
+        return 0.0
+    return 1 - len(sample.translate(None, _CONTROLS)) / len(sample)
+
+
+def not_text(share: float) -> UploadRejected:
+    """The refusal of binary content."""
+    return UploadRejected(
+        "NOT_TEXT",
+        f"{share:.0%} of the bytes are control characters: this is not a text table.",
+        {"control_share": round(share, 4), "limit": MAX_CONTROL_SHARE},
+    )
+
+
+def _check_workbook(detected: str | None) -> None:
+    """A workbook is a zip archive; an encrypted or old one is an OLE2 container."""
+    if detected == "zip":
+        return
+    if detected == "ole2":
+        raise UploadRejected(
+            "UNSUPPORTED_FORMAT",
+            "The workbook is protected by a password or in the old .xls format.",
+            {"detected": "ole2", "supported_formats": SUPPORTED},
+        )
+    raise UploadRejected(
+        "MAGIC_MISMATCH",
+        f"The name says xlsx, but the content is {detected or 'text or unknown'}.",
+        {"detected": detected or "text", "supported_formats": SUPPORTED},
+    )
+
+
+def _is_json(text: bytes, path: Path) -> bool:
+    """Whether the content is a JSON document or JSON lines."""
+    if text[:1] not in (b"{", b"["):
+        return False
+    first_line = text.split(b"\n", 1)[0].strip()
+    if _parses(first_line):
+        return True
+    if path.stat().st_size > _JSON_BYTES:
+        return re.match(rb'[\[{]\s*(?:[\[{]\s*)?"[^"\n]*"\s*[:,]', text) is not None
+    return _parses(path.read_bytes())
+
+
+def _parses(document: bytes) -> bool:
+    try:
+        json.loads(document)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,313 @@
+"""From a decoded file and its layout to Parquet: DuckDB reads, the survey's counts decide.
+
+Belongs here: the cleaned copy, the rejected rows, DuckDB's reading and the check of the balance.
+Does not belong here: inference (dialect, structure) and column types.
+
+The parser reads the file as it is when every record is regular; otherwise it reads a copy that
+holds only the accepted records in canonical form. Either way it must deliver exactly as many rows
+as the independent scan accepted and reject none, or nothing is delivered.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nika_pipelines.intake.codes import RowCode, UploadRejected
+from nika_pipelines.intake.record_scan import Marks
+from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
+from nika_pipelines.intake.survey import (
+    REJECTED,
+    Classified,
+    Kind,
+    Layout,
+    Survey,
+    classify_file,
+)
+from nika_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MIN_LINE_SIZE = 2_000_000
+_ROW_CODES = {
+    Kind.SHORT: RowCode.SHORT_ROW,
+    Kind.LONG: RowCode.LONG_ROW,
+    Kind.FIELD: RowCode.FIELD_TOO_LONG,
+    Kind.QUOTE: RowCode.UNCLOSED_QUOTE,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read and under which names.
+
+    Attributes:
+        path: the decoded file.
+        marks: the bytes of its dialect.
+        layout: where the table lies.
+        names: final column names.
+        stand_in: text to put in place of the one-byte delimiter inside cells, if it stood in.
+    """
+
+    path: Path
+    marks: Marks
+    layout: Layout
+    names: list[str]
+    stand_in: str | None = None
+
+
+class _Mismatch(Exception):
+    """The parser and the scan disagree."""
+
+
+def quoted(identifier: str) -> str:
+    """An SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def connect(work: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
+    """An in-memory database that spills below ``work``."""
+    import duckdb
+
+    return duckdb.connect(
+        config={
+            "threads": settings.duckdb_threads,
+            "memory_limit": f"{settings.duckdb_memory_mb}MB",
+            "temp_directory": str(work / "spill"),
+            "preserve_insertion_order": True,
+        }
+    )
+
+
+def write_tables(
+    reading: Reading, survey: Survey, work: Path, target: Path, rejects: Path, settings: Settings
+) -> None:
+    """Write the text table and the rejected rows as Parquet.
+
+    Raises:
+        UploadRejected: INTERNAL when parser and scan disagree on a canonical copy as well.
+    """
+    connection = connect(work, settings)
+    try:
+        if _is_regular(survey, reading):
+            try:
+                _read_as_it_is(connection, reading, survey, target)
+                write_rejects(connection, rejects)
+                return
+            except _Mismatch:
+                _forget_rejects(connection)
+        _read_copy(connection, reading, survey, work, target, settings)
+        write_rejects(connection, rejects)
+    except _Mismatch as mismatch:
+        raise UploadRejected(
+            "INTERNAL",
+            f"The parser and the independent count disagree: {mismatch}.",
+            {"records": survey.total, "accepted": survey.accepted, "rejected": survey.rejected},
+        ) from mismatch
+    finally:
+        connection.close()
+
+
+def _is_regular(survey: Survey, reading: Reading) -> bool:
+    """Whether the parser can read the file as it is."""
+    one_line_end = survey.lone_carriage_ends == 0 and (
+        survey.carriage_ends == 0 or survey.carriage_ends >= survey.total - 1
+    )
+    return one_line_end and not survey.irregular and reading.stand_in is None
+
+
+def _read_as_it_is(
+    connection: "duckdb.DuckDBPyConnection", reading: Reading, survey: Survey, target: Path
+) -> None:
+    """Let DuckDB read the original bytes; line numbers follow from the row numbers."""
+    first = survey.lines_above_data + 1
+    lines = f"range({first}, {first + survey.accepted})"
+    source = _csv_scan(reading.path, reading, survey, skip=survey.lines_above_data, strict=True)
+    _copy_to(connection, reading, source, lines, "range", target, survey)
+
+
+def _read_copy(
+    connection: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    survey: Survey,
+    work: Path,
+    target: Path,
+    settings: Settings,
+) -> None:
+    """Write the accepted records in canonical form, then let DuckDB read that."""
+    copy = work / "canonical.csv"
+    connection.execute("CREATE OR REPLACE TABLE lines (line BIGINT)")
+    _create_rejects(connection)
+    with copy.open("wb") as out:
+        for piece in classify_file(reading.path, reading.marks, reading.layout, settings):
+            out.write(canonical_bytes(piece, reading.marks))
+            _insert_lines(connection, piece)
+            _insert_rejects(connection, piece, reading)
+    source = _csv_scan(copy, reading, survey, skip=0, strict=False)
+    _copy_to(connection, reading, source, "lines", "line", target, survey)
+    copy.unlink()
+
+
+def _csv_scan(path: Path, reading: Reading, survey: Survey, *, skip: int, strict: bool) -> str:
+    """The table function that reads the accepted records."""
+    marks = reading.marks
+    quote = literal(chr(marks.quote)) if marks.quote else "''"
+    columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(reading.names)))
+    return (
+        f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, "
+        f"delim = {literal(chr(marks.delimiter))}, quote = {quote}, escape = {quote}, "
+        f"columns = {{{columns}}}, store_rejects = true, strict_mode = {str(strict).lower()}, "
+        f"max_line_size = {max(_MIN_LINE_SIZE, survey.longest + 1_024)}, parallel = false)"
+    )
+
+
+def _copy_to(
+    connection: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    source: str,
+    lines: str,
+    line: str,
+    target: Path,
+    survey: Survey,
+) -> None:
+    """Read, join the line numbers by position, write, and check the counts."""
+    import duckdb
+
+    columns = ", ".join(
+        f"{_cell(place, reading)} AS {quoted(name)}" for place, name in enumerate(reading.names)
+    )
+    query = (
+        f"SELECT {columns}, CASE WHEN present THEN l.{line} END AS {quoted(LINE_COLUMN)} "
+        f"FROM (SELECT *, true AS present FROM {source}) t POSITIONAL JOIN {lines} l"
+    )
+    try:
+        connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
+    except duckdb.Error as error:
+        raise _Mismatch(str(error).split("\n", 1)[0]) from error
+    _check_counts(connection, target, survey.accepted)
+
+
+def _cell(place: int, reading: Reading) -> str:
+    if reading.stand_in is None:
+        return f"c{place}"
+    return f"replace(c{place}, chr({reading.marks.delimiter}), {literal(reading.stand_in)})"
+
+
+def _check_counts(connection: "duckdb.DuckDBPyConnection", target: Path, accepted: int) -> None:
+    """Rows missing on either side of the positional join have no line number."""
+    rows, placed = _one(
+        connection,
+        f"SELECT count(*), count({quoted(LINE_COLUMN)}) FROM {literal(str(target))}",
+    )
+    refused = _one(connection, "SELECT count(*) FROM reject_errors")[0]
+    if not rows == placed == accepted or refused:
+        raise _Mismatch(
+            f"{accepted} records accepted, {placed} of {rows} rows read, {refused} errors"
+        )
+
+
+def _one(connection: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise _Mismatch("no answer")
+    return row
+
+
+def canonical_bytes(piece: Classified, marks: Marks) -> bytes:
+    """The accepted records of a block: LF line ends, doubled quotes, no escapes, exact width."""
+    import numpy as np
+
+    accepted = piece.kinds <= Kind.TRIMMED
+    starts, ends = piece.cut.starts[accepted], piece.ends[accepted]
+    buffer = np.empty(len(piece.block) + 1, np.uint8)
+    buffer[:-1] = np.frombuffer(piece.block, np.uint8)
+    edges = np.zeros(buffer.size + 1, np.int8)
+    edges[starts] += 1
+    np.add.at(edges, ends + 1, -1)
+    kept = np.cumsum(edges[:-1], dtype=np.int8).view(np.uint8)
+    buffer[ends] = 10
+    if piece.cut.escaped.size:
+        _unescape(buffer, kept, piece, marks)
+    if piece.cut.doubled.size:
+        doubled = piece.cut.doubled
+        kept[doubled] *= 2
+        return np.repeat(buffer, kept).tobytes()
+    return buffer[kept.view(bool)].tobytes()
+
+
+def _unescape(
+    buffer: "NDArray[np.uint8]", kept: "NDArray[np.uint8]", piece: Classified, marks: Marks
+) -> None:
+    """Turn an escaped quote into a doubled one and drop every other active escape."""
+    at = piece.cut.escaped
+    is_quote = buffer[at] == marks.quote
+    buffer[at[is_quote] - 1] = marks.quote
+    kept[at[~is_quote] - 1] = 0
+
+
+def _insert_lines(connection: "duckdb.DuckDBPyConnection", piece: Classified) -> None:
+    numbers = {"line": piece.line_numbers()[piece.kinds <= Kind.TRIMMED]}  # noqa: F841 (by SQL)
+    connection.execute("INSERT INTO lines SELECT line FROM numbers")
+
+
+def _create_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
+    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
+    connection.execute(f"CREATE OR REPLACE TABLE rejects ({columns})")
+
+
+def _forget_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
+    connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+
+
+def _insert_rejects(
+    connection: "duckdb.DuckDBPyConnection", piece: Classified, reading: Reading
+) -> None:
+    """Store the rejected records of a block with reason and raw text."""
+    import numpy as np
+
+    places = np.flatnonzero(np.isin(piece.kinds, REJECTED))
+    if not places.size:
+        return
+    lines = piece.line_numbers()
+    rows = [
+        _reject(piece, place, int(lines[place]), reading.layout.width) for place in places.tolist()
+    ]
+    names = ("line", "code", "reason", "raw")
+    found = {  # noqa: F841 (by SQL)
+        name: np.array([row[name] for row in rows], dtype=object if name != "line" else np.int64)
+        for name in names
+    }
+    connection.execute("INSERT INTO rejects SELECT line, NULL, code, reason, raw FROM found")
+
+
+def _reject(piece: Classified, place: int, line: int, width: int) -> dict[str, Any]:
+    """One rejected record, for people."""
+    start, end = int(piece.cut.starts[place]), int(piece.cut.ends[place])
+    kind, fields = Kind(int(piece.kinds[place])), int(piece.cut.fields[place])
+    reasons = {
+        Kind.SHORT: f"{fields} cells instead of {width}",
+        Kind.LONG: f"{fields} cells instead of {width}",
+        Kind.FIELD: "one cell is longer than allowed",
+        Kind.QUOTE: f"quotes do not match; {int(piece.cut.lines[place])} lines belong together",
+    }
+    raw = piece.block[start : min(end, start + RAW_BYTES)].decode("utf-8", "ignore")
+    return {"line": line, "code": _ROW_CODES[kind].value, "reason": reasons[kind], "raw": raw}
+
+
+def write_rejects(connection: "duckdb.DuckDBPyConnection", target: Path) -> None:
+    """Write the rejected rows, in file order."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS rejects ("
+        + ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
+        + ")"
+    )
+    connection.execute(
+        f"COPY (SELECT * FROM rejects ORDER BY line) TO {literal(str(target))} (FORMAT parquet)"
+    )

@@ -1,0 +1,282 @@
+"""The way from bytes to an all-text table; the one door that typing comes in by.
+
+Belongs here: the order of the steps and the verdict over the whole file. Does not belong here:
+what a step does.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from nika_pipelines.intake.codes import UploadRejected, WarningCode
+from nika_pipelines.intake.dialect import (
+    SAMPLE_BYTES,
+    STAND_INS,
+    DialectGuess,
+    cells_of,
+    infer_dialect,
+    marks_of,
+)
+from nika_pipelines.intake.encoding import DecodedText, decode_file
+from nika_pipelines.intake.gate import check_gate
+from nika_pipelines.intake.parse import Reading, write_tables
+from nika_pipelines.intake.record_scan import Marks
+from nika_pipelines.intake.records import IntakeWarning, RowBalance, TextTable
+from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
+from nika_pipelines.intake.survey import (
+    ACCEPTED,
+    Kind,
+    Layout,
+    Survey,
+    recount_footer,
+    survey_file,
+    without_quotes,
+)
+from nika_pipelines.settings import Settings
+
+_FEW_BAD_ROWS = 5
+"""Fewer structural faults than this are no verdict over a short file while good rows prevail."""
+_MAX_OPEN_SHARE = 0.01
+
+
+def read_text_table(
+    source: Path,
+    filename: str,
+    out_dir: Path,
+    settings: Settings,
+    timings: dict[str, float] | None = None,
+) -> TextTable:
+    """Read a file into ``text.parquet`` and ``rejects.parquet`` below ``out_dir``.
+
+    Args:
+        source: the bytes; never changed.
+        filename: the name under which they came; only its extension counts.
+        out_dir: an existing folder; intermediate files in it are removed again.
+        settings: the limits in force.
+        timings: filled with seconds per step when given.
+
+    Raises:
+        UploadRejected: the file is refused; see `codes.FILE_CODES`.
+    """
+    clock = timings if timings is not None else {}
+    work = out_dir / "intake_work"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with _timed(clock, "gate"):
+            shape = check_gate(source, filename, settings)
+        if shape == "workbook":
+            from nika_pipelines.intake.spreadsheet import read_workbook
+
+            return read_workbook(source, out_dir, work, settings, clock)
+        with _timed(clock, "decode"):
+            decoded = decode_file(source, work)
+        return _read_decoded(decoded, out_dir, work, settings, clock)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _read_decoded(
+    decoded: DecodedText, out_dir: Path, work: Path, settings: Settings, clock: dict[str, float]
+) -> TextTable:
+    """Read a decoded text file."""
+    with _timed(clock, "dialect"):
+        sample, whole = _sample(decoded.path)
+        guess = infer_dialect(sample)
+        path, marks, stand_in = _one_byte_delimiter(decoded.path, guess, work)
+    with _timed(clock, "structure"):
+        structure, layout = _structure(sample, whole, guess, marks, settings)
+    with _timed(clock, "scan"):
+        survey = survey_file(path, marks, layout, settings)
+        layout, footer = _take_footer(survey, layout, guess)
+        judge(survey, structure, settings)
+    with _timed(clock, "parse"):
+        target, rejects = out_dir / "text.parquet", out_dir / "rejects.parquet"
+        reading = Reading(path, marks, layout, structure.names, stand_in)
+        write_tables(reading, survey, work, target, rejects, settings)
+    balance = balance_of(survey)
+    return TextTable(
+        parquet=target,
+        rejects_parquet=rejects,
+        names=structure.names,
+        source_names=structure.source_names,
+        encoding=decoded.encoding,
+        dialect=guess.dialect,
+        header_rows=structure.header,
+        preamble_rows=survey.records[Kind.PREAMBLE],
+        footer_rows=survey.records[Kind.FOOTER],
+        balance=balance,
+        warnings=_warnings(decoded, guess, structure, footer),
+        footer=footer,
+    )
+
+
+def _sample(path: Path) -> tuple[str, bool]:
+    """The beginning of a decoded file, and whether that is all of it."""
+    with path.open("rb") as stream:
+        head = stream.read(SAMPLE_BYTES)
+        whole = not stream.read(1)
+    return head.decode("utf-8", "ignore"), whole
+
+
+def _one_byte_delimiter(
+    path: Path, guess: DialectGuess, work: Path
+) -> tuple[Path, Marks, str | None]:
+    """The file with a one-byte delimiter; a longer one is replaced in a copy."""
+    delimiter = guess.dialect.delimiter or ","
+    if len(delimiter) == 1:
+        return path, guess.marks, None
+    stand_in = _unused_byte(path)
+    target = work / "one_byte.txt"
+    with path.open("rb") as stream, target.open("wb") as out:
+        rest = b""
+        while chunk := stream.read(1_048_576):
+            chunk = rest + chunk
+            # A delimiter may be cut by the end of the chunk.
+            keep = len(chunk) - len(chunk.rstrip(delimiter[0].encode()))
+            rest = chunk[len(chunk) - keep :]
+            out.write(chunk[: len(chunk) - keep].replace(delimiter.encode(), stand_in.encode()))
+        out.write(rest.replace(delimiter.encode(), stand_in.encode()))
+    return target, marks_of(guess.dialect, stand_in), delimiter
+
+
+def _unused_byte(path: Path) -> str:
+    """A control character that the file does not hold."""
+    unused = list(STAND_INS)
+    with path.open("rb") as stream:
+        while chunk := stream.read(1_048_576):
+            unused = [character for character in unused if character.encode() not in chunk]
+    if not unused:
+        raise UploadRejected("NOT_TEXT", "The file uses every separator character at once.")
+    return unused[0]
+
+
+def _structure(
+    sample: str, whole: bool, guess: DialectGuess, marks: Marks, settings: Settings
+) -> tuple[Structure, Layout]:
+    """Infer the structure from the sample's records; an Excel ``sep=`` line is preamble."""
+    records = cells_of(sample, guess.dialect, whole=whole)
+    if not records:
+        records = cells_of(sample, guess.dialect, whole=True)
+    skipped = 1 if guess.sep_line else 0
+    structure = infer_structure([list(record) for record in records[skipped:]], settings)
+    structure = replace(structure, preamble=structure.preamble + skipped)
+    header = None
+    if structure.header == 1:
+        text = (guess.dialect.delimiter or ",").join(records[structure.preamble])
+        text = text.replace(guess.dialect.delimiter or ",", chr(marks.delimiter))
+        header = without_quotes(text.encode("utf-8", "replace"), marks)
+    return structure, Layout(structure.preamble, structure.header, structure.width, header)
+
+
+def _take_footer(
+    survey: Survey, layout: Layout, guess: DialectGuess
+) -> tuple[Layout, list[list[str | None]]]:
+    """Find the footer among the last records and move it out of the data."""
+    kinds = (*ACCEPTED, Kind.SHORT)
+    tail = [record for record in survey.tail if record.kind in kinds]
+    if len(tail) < len(survey.tail) and survey.tail[-1].kind not in kinds:
+        return layout, []
+    rows = [
+        (cells_of(record.raw.decode("utf-8", "ignore"), guess.dialect, whole=True) or [[]])[0]
+        for record in tail
+    ]
+    start = footer_start(rows, [record.after_blank for record in tail])
+    if start == len(tail) or survey.accepted <= len(tail) - start:
+        return layout, []
+    recount_footer(survey, tail[start].number)
+    survey.irregular = True
+    footer: list[list[str | None]] = [
+        [cell or None for cell in [*row, *[""] * layout.width][: layout.width]]
+        for row in rows[start:]
+    ]
+    return replace(layout, footer_from=tail[start].number), footer
+
+
+def judge(survey: Survey, structure: Structure, settings: Settings) -> None:
+    """Refuse the file when too little of it is a table.
+
+    Raises:
+        UploadRejected: UNCLOSED_QUOTE, MULTIPLE_TABLES, RAGGED, FIELD_TOO_LONG or NO_DATA_ROWS.
+    """
+    if survey.open_lines > max(1, _MAX_OPEN_SHARE * survey.physical_lines):
+        line = survey.physical_lines - survey.open_lines + 1
+        raise UploadRejected(
+            "UNCLOSED_QUOTE",
+            f"The record that begins in line {line} opens a quote that is never closed.",
+            {"line": line, "lines_swallowed": survey.open_lines},
+        )
+    if survey.other_table:
+        raise UploadRejected(
+            "MULTIPLE_TABLES", "Below a blank line another table with other columns begins."
+        )
+    _judge_rejected(survey, structure, settings)
+    if not survey.accepted:
+        raise UploadRejected("NO_DATA_ROWS", "No row has the columns of the header.")
+
+
+def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) -> None:
+    bad, good = survey.rejected_lines, sum(survey.lines[kind] for kind in ACCEPTED)
+    if not bad or bad / (bad + good) <= settings.max_bad_row_share:
+        return
+    ragged = survey.records[Kind.SHORT] + survey.records[Kind.LONG]
+    if ragged == survey.rejected and bad < _FEW_BAD_ROWS and bad <= good:
+        return
+    share = bad / (bad + good)
+    details = {"bad_share": round(share, 4), "limit": settings.max_bad_row_share}
+    if survey.records[Kind.FIELD] > ragged:
+        raise UploadRejected("FIELD_TOO_LONG", "Cells are longer than allowed.", details)
+    if survey.lines[Kind.QUOTE] > ragged:
+        raise UploadRejected("UNCLOSED_QUOTE", "Quotes swallow many lines.", details)
+    raise UploadRejected(
+        "RAGGED",
+        f"{share:.0%} of the rows do not have the {structure.width} cells of the table.",
+        details,
+    )
+
+
+def balance_of(survey: Survey) -> RowBalance:
+    """The row balance; raises INTERNAL when it does not close."""
+    balance = RowBalance(
+        physical_lines=survey.physical_lines,
+        preamble=survey.lines[Kind.PREAMBLE],
+        header=survey.lines[Kind.HEADER],
+        blank=survey.lines[Kind.BLANK],
+        footer=survey.lines[Kind.FOOTER],
+        accepted_lines=sum(survey.lines[kind] for kind in ACCEPTED),
+        rejected_lines=survey.rejected_lines,
+        records=survey.accepted + survey.rejected,
+        accepted=survey.accepted,
+        rejected=survey.rejected,
+    )
+    if not balance.closes:
+        raise UploadRejected(
+            "INTERNAL", "The row balance does not close.", {"balance": str(balance)}
+        )
+    return balance
+
+
+def _warnings(
+    decoded: DecodedText, guess: DialectGuess, structure: Structure, footer: list[list[str | None]]
+) -> list[IntakeWarning]:
+    warnings = list(structure.warnings)
+    if guess.unsure:
+        warnings.append(IntakeWarning(WarningCode.DIALECT_UNSURE, guess.unsure))
+    if decoded.removed_nuls:
+        text = f"{decoded.removed_nuls} NUL bytes were removed."
+        warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, text))
+    if footer:
+        text = f"The last {len(footer)} rows are totals or notes; they are kept apart."
+        warnings.append(IntakeWarning(WarningCode.FOOTER_KEPT, text))
+    return warnings
+
+
+@contextmanager
+def _timed(clock: dict[str, float], step: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        clock[step] = clock.get(step, 0.0) + time.perf_counter() - started

@@ -1,0 +1,305 @@
+"""The quote-aware record scan: where each record of a decoded file begins, ends and is wrong.
+
+Belongs here: cutting UTF-8 bytes into records and counting their cells, vectorised over blocks,
+independently of the parser. Does not belong here: what a record means (structure) and turning
+cells into values (parse).
+
+A quote opens a quoted cell only at the cell's start and closes it only before a delimiter or a
+line end; any other quote is a literal. Each run of quotes is therefore one of four maps over
+{outside, inside}, and maps compose, so that the state of every byte follows without a loop.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Positions = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+BLOCK_BYTES = 4_000_000
+_LF, _CR, _SPACE = 10, 13, 32
+_PADDING_STEPS = 8
+"""Spaces tolerated between a delimiter and a quote."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The bytes that cut a file into cells; each is one byte."""
+
+    delimiter: int
+    quote: int | None
+    escape: int | None = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The complete records of one block; positions count from the block's first byte.
+
+    Attributes:
+        starts: first byte of each record.
+        ends: byte after the last content byte (before the line end).
+        stops: byte after the line end.
+        fields: cells in each record.
+        lines: physical lines that each record covers.
+        delimiters: positions of the delimiters that cut cells.
+        doubled: quotes that are literals inside a quoted cell and were not doubled.
+        escaped: bytes taken literally because an escape character stands before them.
+        broken: records with quotes or escapes that no two readers agree upon.
+        used: bytes that belong to complete records.
+        inside_quote: whether the rest of the block is an open quoted cell.
+        carriage_ends: records that end with CR LF.
+        lone_carriage_ends: records that end with CR alone.
+    """
+
+    starts: "Positions"
+    ends: "Positions"
+    stops: "Positions"
+    fields: "Positions"
+    lines: "Positions"
+    delimiters: "Positions"
+    doubled: "Positions"
+    escaped: "Positions"
+    broken: "Flags"
+    used: int
+    inside_quote: bool
+    carriage_ends: int
+    lone_carriage_ends: int
+
+
+@dataclass(frozen=True)
+class _Quotes:
+    """Where quoted cells lie in a block."""
+
+    inside: "Flags | None"
+    doubled: "Positions"
+    broken: "Positions"
+    open_at_end: bool
+
+
+def blocks(path: Path, marks: Marks, size: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes, Cut]]:
+    """Cut a file into blocks of complete records.
+
+    Yields:
+        The file offset of the block, its bytes and its records. A block without a complete
+        record is yielded too (so that the caller can stop at a limit), then read on.
+    """
+    with path.open("rb") as stream:
+        yield from _blocks_of(stream, marks, size)
+
+
+def _blocks_of(stream: BinaryIO, marks: Marks, size: int) -> Iterator[tuple[int, bytes, Cut]]:
+    offset, rest = 0, b""
+    while True:
+        fresh = stream.read(size)
+        block = rest + fresh if rest else fresh
+        final = len(fresh) < size
+        if not block:
+            return
+        cut = cut_block(block, marks, final=final)
+        yield offset, block, cut
+        if final:
+            return
+        offset += cut.used
+        rest = block[cut.used :]
+
+
+def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
+    """Cut the complete records out of ``block``; with ``final`` the last needs no line end."""
+    import numpy as np
+
+    buffer = np.frombuffer(block, dtype=np.uint8)
+    escaped = _escaped(buffer, block, marks)
+    quotes = _quoted(buffer, block, marks, escaped)
+    line_ends, crlf = _line_ends(buffer, block, final)
+    cutting = line_ends if quotes.inside is None else line_ends & ~quotes.inside
+    delimiting = buffer == marks.delimiter
+    if quotes.inside is not None:
+        delimiting &= ~quotes.inside
+    if escaped.size:
+        cutting[escaped] = False
+        delimiting[escaped] = False
+    last = np.flatnonzero(cutting)
+    stops = last + 1
+    if final and (not stops.size or stops[-1] < buffer.size):
+        stops = np.append(stops, buffer.size)
+        last = np.append(last, buffer.size)
+    starts = np.concatenate((np.zeros(1, np.int64), stops[:-1])) if stops.size else stops
+    carriages = _carriage_before(buffer, last, starts) if crlf else np.zeros_like(last)
+    delimiters = np.flatnonzero(delimiting)
+    fields = np.diff(np.searchsorted(delimiters, stops), prepend=0) + 1
+    return Cut(
+        starts=starts,
+        ends=last - carriages,
+        stops=stops,
+        fields=fields,
+        lines=_lines_covered(line_ends, quotes.inside, escaped, stops, buffer.size),
+        delimiters=delimiters,
+        doubled=quotes.doubled,
+        escaped=escaped,
+        broken=_holding(_broken(buffer, quotes, escaped, marks), stops),
+        used=int(stops[-1]) if stops.size else 0,
+        inside_quote=quotes.open_at_end,
+        carriage_ends=int(carriages.sum()),
+        lone_carriage_ends=_lone_carriages(buffer, block, last),
+    )
+
+
+def _line_ends(buffer: "Bytes", block: bytes, final: bool) -> "tuple[Flags, bool]":
+    """Which bytes end a physical line, and whether any line ends with CR LF."""
+    line_feed = buffer == _LF
+    if b"\r" not in block:
+        return line_feed, False
+    carriage = buffer == _CR
+    if not final:
+        # Its line feed may be the first byte of the next block.
+        carriage[-1] = False
+    lone = carriage.copy()
+    lone[:-1] &= ~line_feed[1:]
+    return line_feed | lone, b"\r\n" in block
+
+
+def _carriage_before(buffer: "Bytes", last: "Positions", starts: "Positions") -> "Positions":
+    """1 where the line end at ``last`` is CR LF, else 0."""
+    import numpy as np
+
+    within = np.minimum(last, buffer.size - 1)
+    before = np.maximum(last - 1, 0)
+    pair = (buffer[within] == _LF) & (last < buffer.size)
+    pair &= (buffer[before] == _CR) & (last > starts)
+    return pair.astype(np.int64)
+
+
+def _lone_carriages(buffer: "Bytes", block: bytes, last: "Positions") -> int:
+    """How many of the line ends are a CR without LF."""
+    import numpy as np
+
+    if b"\r" not in block:
+        return 0
+    return int(np.count_nonzero(buffer[last[last < buffer.size]] == _CR))
+
+
+def _broken(buffer: "Bytes", quotes: _Quotes, escaped: "Positions", marks: Marks) -> "Positions":
+    """Positions that make their record unreadable for the parser.
+
+    Besides odd quotes these are escapes outside quotes that hide a delimiter or a line end.
+    """
+    import numpy as np
+
+    if not escaped.size:
+        return quotes.broken
+    bare = escaped if quotes.inside is None else escaped[~quotes.inside[escaped]]
+    hidden = bare[buffer[bare] != marks.escape]
+    return np.concatenate((quotes.broken, hidden))
+
+
+def _lines_covered(
+    line_ends: "Flags",
+    inside: "Flags | None",
+    escaped: "Positions",
+    stops: "Positions",
+    size: int,
+) -> "Positions":
+    """The number of physical lines of each record."""
+    import numpy as np
+
+    if inside is None and not escaped.size:
+        return np.ones(stops.size, np.int64)
+    every = np.flatnonzero(line_ends)
+    counts = np.diff(np.searchsorted(every, stops), prepend=0)
+    if stops.size and stops[-1] == size and not (line_ends.size and line_ends[-1]):
+        counts[-1] += 1
+    return counts
+
+
+def _escaped(buffer: "Bytes", block: bytes, marks: Marks) -> "Positions":
+    """Positions of quotes, delimiters, escapes and line ends behind an active escape."""
+    import numpy as np
+
+    if marks.escape is None or marks.escape == marks.quote or bytes([marks.escape]) not in block:
+        return np.zeros(0, np.int64)
+    slashes = np.flatnonzero(buffer == marks.escape)
+    order = np.arange(slashes.size)
+    first = np.concatenate((np.ones(1, bool), np.diff(slashes) != 1))
+    in_run = order - np.maximum.accumulate(np.where(first, order, 0))
+    after = slashes[in_run % 2 == 0] + 1
+    after = after[after < buffer.size]
+    special = np.isin(buffer[after], [marks.escape, marks.delimiter, marks.quote or 34, _LF, _CR])
+    return after[special]
+
+
+def _quoted(buffer: "Bytes", block: bytes, marks: Marks, escaped: "Positions") -> _Quotes:
+    """Find the quoted cells from the runs of quotes."""
+    import numpy as np
+
+    none = np.zeros(0, np.int64)
+    if marks.quote is None or bytes([marks.quote]) not in block:
+        return _Quotes(None, none, none, False)
+    is_quote = buffer == marks.quote
+    if escaped.size:
+        is_quote[escaped] = False
+    quotes = np.flatnonzero(is_quote)
+    if not quotes.size:
+        return _Quotes(None, none, none, False)
+    fresh = np.flatnonzero(np.diff(quotes, prepend=-2) != 1)
+    first = quotes[fresh]
+    length = np.diff(fresh, append=quotes.size)
+    opening = _borders(buffer, first - 1, -1, marks)
+    closing = _borders(buffer, first + length, 1, marks)
+    odd = length % 2 == 1
+    after = _states(odd & opening & closing, odd & (opening ^ closing), opening)
+    before = np.concatenate((np.zeros(1, bool), after[:-1]))
+    toggles = np.zeros(buffer.size, np.uint8)
+    toggles[first[before != after]] = 1
+    inside = np.bitwise_xor.accumulate(toggles).view(bool)
+    return _Quotes(
+        inside=inside,
+        doubled=first[odd & before & after],
+        broken=first[~odd & ~before & opening & ~closing],
+        open_at_end=bool(after[-1]),
+    )
+
+
+def _states(swaps: "Flags", sets: "Flags", value: "Flags") -> "Flags":
+    """Compose the maps: the state after each run, from outside before the first."""
+    import numpy as np
+
+    order = np.arange(1, swaps.size + 1)
+    last_set = np.maximum.accumulate(np.where(sets, order, 0))
+    swapped = np.concatenate((np.zeros(1, np.int64), np.cumsum(swaps)))
+    base = np.concatenate((np.zeros(1, bool), value))[last_set]
+    flips = (swapped[order] - swapped[last_set]) % 2 == 1
+    states: Flags = base ^ flips
+    return states
+
+
+def _borders(buffer: "Bytes", at: "Positions", step: int, marks: Marks) -> "Flags":
+    """Whether a cell's border lies at ``at``, looking past spaces in direction ``step``."""
+    import numpy as np
+
+    at = at.copy()
+    for _ in range(_PADDING_STEPS if marks.delimiter != _SPACE else 0):
+        in_range = (at >= 0) & (at < buffer.size)
+        spaces = in_range & (buffer[np.clip(at, 0, buffer.size - 1)] == _SPACE)
+        if not spaces.any():
+            break
+        at[spaces] += step
+    outside = (at < 0) | (at >= buffer.size)
+    there = buffer[np.clip(at, 0, buffer.size - 1)]
+    borders: Flags = outside | (there == marks.delimiter) | (there == _LF) | (there == _CR)
+    return borders
+
+
+def _holding(positions: "Positions", stops: "Positions") -> "Flags":
+    """Which records hold at least one of the positions."""
+    import numpy as np
+
+    held = np.zeros(stops.size, bool)
+    owner = np.searchsorted(stops, positions, side="right")
+    held[owner[owner < stops.size]] = True
+    return held

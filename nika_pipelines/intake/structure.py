@@ -1,0 +1,280 @@
+"""What the first and last records of a table are: preamble, header, names, footer.
+
+Belongs here: everything inferred from records as lists of cells, for text and workbooks alike.
+Does not belong here: cutting bytes into records (record_scan) and types of columns.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nika_pipelines.intake.codes import UploadRejected, WarningCode
+from nika_pipelines.intake.dialect import TYPED_CELL
+from nika_pipelines.intake.records import LINE_COLUMN, IntakeWarning
+from nika_pipelines.settings import Settings
+
+Record = Sequence[str]
+_MAX_HEADER_ROWS = 3
+_BODY_SAMPLE = 100
+_FOOTER_WORDS = re.compile(
+    r"(?:grand |sub)?[\s-]*(?:total|totals|sum|summe|gesamt|gesamtsumme|insgesamt|somme|"
+    r"totale|suma|итого|合計|average|mean|count)\b[\s:]*|(?:number of|total)\s.*|\(\d+ rows?.*\)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The shape of a table, in records from the top of the file (blank ones included).
+
+    Attributes:
+        preamble: records above the header (blank ones among them included).
+        header: records of the header; 0 when the names were generated.
+        width: cells of a data record.
+        names: final names, unique without regard to case.
+        source_names: the header as written.
+        warnings: renamed columns, doubtful headers.
+    """
+
+    preamble: int
+    header: int
+    width: int
+    names: list[str]
+    source_names: list[str]
+    warnings: list[IntakeWarning] = field(default_factory=list)
+
+
+def infer_structure(records: list[Record], settings: Settings) -> Structure:
+    """Infer where the table begins and what its columns are called.
+
+    Args:
+        records: the first records as cells; blank records are empty lists.
+        settings: the limits in force.
+
+    Raises:
+        UploadRejected: TOO_MANY_COLUMNS, or NO_DATA_ROWS when there is nothing but a header.
+    """
+    width = modal_width(records)
+    if width > settings.max_columns:
+        raise UploadRejected(
+            "TOO_MANY_COLUMNS",
+            f"The table has {width:,} columns; at most {settings.max_columns:,} are taken.",
+            {"detected": width, "limit": settings.max_columns},
+        )
+    first = _first_row(records, width, settings.max_preamble_rows)
+    rows = [_fitted(record, width) for record in records[first:]]
+    header, doubt = _header_rows(rows)
+    source_names = _joined_header(rows, header, width)
+    width = _without_empty_last(rows[header:], source_names, width)
+    source_names = source_names[:width]
+    names, renamed = unique_names(source_names, settings.max_header_characters)
+    warnings = []
+    if doubt:
+        warnings.append(IntakeWarning(WarningCode.HEADER_UNSURE, doubt))
+    if renamed and header:
+        text = "Columns got other names: " + ", ".join(renamed[:10])
+        warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
+    return Structure(first, header, width, names, source_names, warnings)
+
+
+def modal_width(records: Sequence[Record]) -> int:
+    """The most frequent number of cells; on a tie the larger."""
+    widths = Counter(len(record) for record in records if any(cell.strip() for cell in record))
+    if not widths:
+        return 1
+    return max(widths.items(), key=lambda item: (item[1], item[0]))[0]
+
+
+def unique_names(source_names: list[str], longest: int) -> tuple[list[str], list[str]]:
+    """Final column names; the second list describes each change, for people.
+
+    Empty names become ``column_<n>``, repeated ones get ``_2``, ``_3``, ..., long ones are cut.
+    """
+    names: list[str] = []
+    changes: list[str] = []
+    taken = {LINE_COLUMN.casefold()}
+    counts: Counter[str] = Counter()
+    for place, source in enumerate(source_names, start=1):
+        wanted = re.sub(r"[\x00-\x1f\x7f\s]+", " ", source).strip()[:longest].rstrip()
+        base = name = wanted or f"column_{place}"
+        while name.casefold() in taken:
+            counts[base.casefold()] += 1
+            ending = f"_{counts[base.casefold()] + 1}"
+            name = base[: longest - len(ending)] + ending
+        taken.add(name.casefold())
+        names.append(name)
+        if name != wanted or len(source.strip()) > longest:
+            changes.append(f"{place}: {name[:60]!r}")
+    return names, changes
+
+
+def footer_start(rows: Sequence[Record], after_blank: Sequence[bool]) -> int:
+    """The place in the last ``rows`` from which all are footer; ``len(rows)`` when none is.
+
+    A footer row says so (total, sum, ...), or is a lone note below a blank line.
+    """
+    start = len(rows)
+    for place in range(len(rows) - 1, -1, -1):
+        if not _is_footer(rows[place], after_blank[place]):
+            break
+        start = place
+    return start
+
+
+def looks_like_header(record: Record, body: Sequence[Record]) -> bool:
+    """Whether a record could head the records after it."""
+    rows = [record, *body]
+    return _evidence(rows, 1) > 0
+
+
+def _is_footer(row: Record, after_blank: bool) -> bool:
+    filled = [cell.strip() for cell in row if cell.strip()]
+    if not filled:
+        return False
+    if _FOOTER_WORDS.fullmatch(filled[0]):
+        return True
+    return after_blank and len(row) > 2 and len(filled) == 1 and not is_typed(filled[0])
+
+
+def is_typed(cell: str) -> bool:
+    """Whether a cell is a number, a date, a time or a truth value."""
+    return TYPED_CELL.fullmatch(cell.strip()) is not None
+
+
+def _first_row(records: list[Record], width: int, most: int) -> int:
+    """The first record of the modal width that is filled enough to belong to the table."""
+    for place, record in enumerate(records[: most + 1]):
+        filled = sum(1 for cell in record if cell.strip())
+        if len(record) >= width and filled >= min(2, width) and not _is_comment(record, records):
+            return place
+    for place, record in enumerate(records):
+        if len(record) == width and any(cell.strip() for cell in record):
+            return place if place <= most else 0
+    return 0
+
+
+def _is_comment(record: Record, records: list[Record]) -> bool:
+    """A line that starts with ``#`` while most do not."""
+    if not record[0].startswith("#"):
+        return False
+    starts = sum(1 for other in records if other and other[0].startswith("#"))
+    return starts < 0.5 * len(records) and any(
+        other and other[0].startswith("#") for other in records if other is not record
+    )
+
+
+def _fitted(record: Record, width: int) -> list[str]:
+    return [*record[:width], *[""] * (width - len(record))] if record else []
+
+
+def _header_rows(rows: list[list[str]]) -> tuple[int, str | None]:
+    """How many of the first rows are header, and a doubt in words."""
+    body = [row for row in rows[1:] if any(row)]
+    if not body:
+        return _lonely_row(rows[0] if rows else [])
+    evidence = _evidence(rows, 1)
+    if evidence < 0:
+        return 0, None
+    if evidence == 0 and not _could_be_names(rows[0], body):
+        return 0, "The first row looks like data; column names were generated."
+    header = 1
+    while header < _MAX_HEADER_ROWS and _continues_header(rows, header):
+        header += 1
+    doubt = "Every cell is text; the first row was taken as the header." if evidence == 0 else None
+    return header, doubt
+
+
+def _lonely_row(row: list[str]) -> tuple[int, str | None]:
+    """A file of one row: data when it holds values, else a header without data."""
+    if any(is_typed(cell) for cell in row if cell.strip()):
+        return 0, "The only row holds values; column names were generated."
+    raise UploadRejected("NO_DATA_ROWS", "Below the header there are no rows.")
+
+
+def _evidence(rows: Sequence[Record], header: int) -> float:
+    """Positive when the row above differs in kind from the column below, negative when alike."""
+    body = [row for row in rows[header : header + _BODY_SAMPLE] if any(row)]
+    above = rows[header - 1]
+    if _counts_up(above):
+        return 1.0
+    evidence = 0.0
+    for place, cell in enumerate(above):
+        column = [row[place].strip() for row in body if place < len(row) and row[place].strip()]
+        if not column or not cell.strip():
+            continue
+        evidence += _cell_evidence(cell.strip(), column)
+    return evidence
+
+
+def _cell_evidence(cell: str, column: list[str]) -> float:
+    """What one column says about the cell above it."""
+    typed = sum(1 for value in column if is_typed(value)) / len(column)
+    if typed >= 0.8:
+        return -1.0 if is_typed(cell) else 1.0
+    if is_typed(cell):
+        return -0.5
+    lengths = {len(value) for value in column}
+    if len(column) > 3 and len(lengths) == 1 and len(cell) not in lengths:
+        return 0.5
+    if len(column) > 2 and cell in column:
+        return -0.5
+    return 0.0
+
+
+def _counts_up(row: Record) -> bool:
+    """Years or numbers in sequence as names, behind at least one textual name."""
+    filled = [cell.strip() for cell in row]
+    numbers = [int(cell) for cell in filled if re.fullmatch(r"\d{1,4}", cell)]
+    textual = [cell for cell in filled if cell and not is_typed(cell)]
+    if len(numbers) < 2 or len(numbers) + len(textual) != len(filled) or not textual:
+        return False
+    steps = {second - first for first, second in zip(numbers, numbers[1:], strict=False)}
+    return steps in ({1}, {-1}) and filled[0] == textual[0]
+
+
+def _could_be_names(row: Record, body: Sequence[Record]) -> bool:
+    """Whether all-text cells are names: filled, distinct, short and not values below."""
+    filled = [cell.strip() for cell in row if cell.strip()]
+    distinct = len({cell.casefold() for cell in filled}) == len(filled)
+    return len(filled) >= 0.5 * len(row) and distinct and max(map(len, filled), default=0) <= 200
+
+
+def _continues_header(rows: list[list[str]], place: int) -> bool:
+    """Whether the row is a further header row: it repeats the first or fills its gaps."""
+    row, above = rows[place], rows[0]
+    if place + 1 >= len(rows) or not any(row):
+        return False
+    if [cell.strip() for cell in row] == [cell.strip() for cell in above]:
+        return True
+    if any(is_typed(cell) for cell in row if cell.strip()):
+        return False
+    gaps = [number for number, cell in enumerate(above) if not cell.strip()]
+    filled = [number for number in gaps if row[number].strip()]
+    return bool(gaps) and len(filled) >= 0.5 * len(gaps) and _evidence(rows, place + 1) > 0
+
+
+def _joined_header(rows: list[list[str]], header: int, width: int) -> list[str]:
+    """One name per column; a name over several columns is carried over its gaps."""
+    if not header:
+        return [""] * width
+    if header == 1:
+        return [cell.strip() for cell in rows[0]]
+    parts: list[list[str]] = [[] for _ in range(width)]
+    for number, row in enumerate(rows[:header]):
+        carried = ""
+        for place, cell in enumerate(row):
+            below_filled = any(lower[place].strip() for lower in rows[number + 1 : header])
+            carried = cell.strip() or (carried if below_filled else "")
+            if carried and carried not in parts[place]:
+                parts[place].append(carried)
+    return [" ".join(part) for part in parts]
+
+
+def _without_empty_last(body: list[list[str]], source_names: list[str], width: int) -> int:
+    """The width without last columns that have neither name nor value in the sample."""
+    while width > 1 and not source_names[width - 1]:
+        if any(row[width - 1].strip() for row in body if row):
+            break
+        width -= 1
+    return width
