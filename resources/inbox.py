@@ -58,8 +58,10 @@ class Inbox:
             OSError: the folder itself cannot be listed.
         """
         now = datetime.now(UTC)
+        cannot_move: list[Notice] = []
+        look = Look(taken=self.finish_claims(feed, cannot_move))
         listing = list_feed(self.folder(feed), now, self._settings)
-        look = Look(taken=self.finish_claims(feed, listing.notices))
+        listing.notices.extend(cannot_move)
         self._take_stable(feed, listing, look, now)
         look.notices = self._ledger.replace_notices(listing.notices)
         return look
@@ -78,6 +80,9 @@ class Inbox:
                 continue
             if claimed is not None:
                 taken.append(claimed)
+            elif _age_seconds(upload) > _ARRIVAL_SECONDS:
+                # Not at once: whoever drops a file registers it just before it appears.
+                self._ledger.forget(upload.upload_id)
         return taken
 
     def drop(self, path: Path, feed: str) -> Upload:
@@ -155,18 +160,24 @@ class Inbox:
             entry.size_bytes,
         )
         self._ledger.register(upload)
+        claimed: Upload | None = None
         try:
-            return self._finish_claim(upload)
-        except OSError:
-            self._ledger.forget(upload.upload_id)
-            raise
+            claimed = self._finish_claim(upload)
+        finally:
+            if claimed is None and not self._archive.claimed_path(upload).exists():
+                self._ledger.forget(upload.upload_id)
+        return claimed
 
     def _finish_claim(self, upload: Upload) -> Upload | None:
+        """Move the file of a waiting upload; None when it is not there (any more).
+
+        Raises:
+            OSError: it is there and cannot be moved.
+        """
         target = self._archive.claimed_path(upload)
         if not target.exists():
             source = Path(names.path_from_text(upload.source_path or ""))
             if not _is_same_file(source, upload.source_inode):
-                self._give_up(upload)
                 return None
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -174,16 +185,9 @@ class Inbox:
             except OSError as error:
                 target.parent.rmdir()
                 if error.errno == errno.ENOENT:
-                    self._give_up(upload)
                     return None
                 raise
         return self._ledger.advance(upload.upload_id, UploadState.RECEIVED)
-
-    def _give_up(self, upload: Upload) -> None:
-        """Forget a file that vanished; one that is being dropped right now gets time to arrive."""
-        age = datetime.now(UTC) - datetime.fromisoformat(upload.received_at)
-        if age.total_seconds() > _ARRIVAL_SECONDS or upload.source_inode is None:
-            self._ledger.forget(upload.upload_id)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -225,6 +229,10 @@ def _free_name(folder: Path, name: str) -> Path:
             return path
         path = folder / f"{stem} ({number}){suffix}"
     raise FileExistsError(errno.EEXIST, "too many files of this name wait in the inbox", str(path))
+
+
+def _age_seconds(upload: Upload) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(upload.received_at)).total_seconds()
 
 
 def _is_same_file(path: Path, inode: int | None) -> bool:

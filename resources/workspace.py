@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import dagster as dg
+
 from nika_pipelines.settings import Settings
 from resources.archive import Archive
 from resources.inbox import Inbox
@@ -39,3 +41,14 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             report_store=ReportStore(settings),
             run_locks=RunLocks(settings.data / "locks"),
         )
+
+
+def workspace_resource(settings: Settings) -> dg.ResourceDefinition:
+    """The workspace as a Dagster resource, opened per run or per look at the inbox."""
+
+    @dg.resource(description="Ledger, inbox, archive, lake and reports of one data folder.")
+    def workspace(_context: dg.InitResourceContext) -> Iterator[Workspace]:
+        with open_workspace(settings) as opened:
+            yield opened
+
+    return workspace

@@ -1,0 +1,89 @@
+"""Names: what is stored, what is ignored, and that no name escapes its folder."""
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+from dagster import DagsterInstance, DynamicPartitionsDefinition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nika_pipelines.intake import names
+
+ANY_NAME = st.binary(min_size=1, max_size=255).map(os.fsdecode)
+
+
+@given(ANY_NAME)
+def test_every_name_has_a_safe_form_that_is_one_path_part(name: str) -> None:
+    safe = names.safe_name(name)
+    assert 1 <= len(safe.encode()) <= names.MAX_NAME_BYTES
+    assert safe not in {".", ".."}
+    assert not set(safe) & set('/\\\0\n\r\t"')
+    assert "..." not in safe
+    assert safe.isprintable()
+
+
+@given(ANY_NAME)
+def test_a_safe_name_is_its_own_safe_name(name: str) -> None:
+    assert names.safe_name(names.safe_name(name)) == names.safe_name(name)
+
+
+@given(ANY_NAME)
+def test_every_path_survives_being_stored_as_text(name: str) -> None:
+    text = names.path_to_text(name)
+    text.encode()
+    assert names.path_from_text(text) == name
+
+
+@given(ANY_NAME)
+def test_display_names_hold_no_control_or_direction_characters(name: str) -> None:
+    shown = names.display_name(name)
+    shown.encode()
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("sales_2024-05.csv", "sales"),
+        ("sales_2024-05-17.csv", "sales"),
+        ("sales-20240517.csv", "sales"),
+        ("sales 202405.csv", "sales"),
+        ("sales (3).csv", "sales"),
+        ("q1.csv", "q1"),
+        ("q2.csv", "q2"),
+        ("report_v2.csv", "report_v2"),
+        ("2024-05.csv", "2024-05"),
+        ("sales_2024.csv", "sales_2024"),
+    ],
+)
+def test_a_dataset_is_the_stem_without_a_trailing_date_or_copy_number(
+    name: str, dataset: str
+) -> None:
+    assert names.dataset_name(name) == dataset
+
+
+def test_a_tag_is_part_of_the_dataset() -> None:
+    assert names.dataset_name("sales.csv", tag="north") == "north/sales"
+
+
+def test_hostile_names_become_partition_keys_that_dagster_takes() -> None:
+    hostile = ["a\nb.csv", "a...b.csv", "\u202egnp.csv", "x" * 251 + ".csv", "\udcff.csv", "-rf.csv"]
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    keys = [names.new_upload_id(name, now) for name in hostile]
+    partitions = DynamicPartitionsDefinition(name="keys")
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("keys", keys)
+        assert list(partitions.get_partition_keys(dynamic_partitions_store=instance)) == keys
+    assert all("20260102T030405Z" in key and not key.startswith("-") for key in keys)
+
+
+@pytest.mark.parametrize("name", [".hidden", "~$book.xlsx", "a.csv.part", "A.TMP", "x.crdownload"])
+def test_hidden_files_and_unfinished_copies_are_ignored(name: str) -> None:
+    assert names.is_ignored(name)
+
+
+@pytest.mark.parametrize("name", ["a.nika.yaml", "A.ANALYSIS.YAML"])
+def test_sidecars_are_companions(name: str) -> None:
+    assert names.is_companion(name)
