@@ -1,7 +1,7 @@
 """Write the documentation that the code already contains, or say that it is out of date.
 
-`docs/settings.md` comes from `nika_pipelines/settings.py`, `docs/assets.md` and `docs/graph.txt`
-from the Dagster definitions. With ``--check`` nothing is written and a stale file is an error.
+`docs/settings.md` comes from `nika_pipelines/settings.py`, `docs/codes.md` from
+`nika_pipelines/intake/codes.py`, `docs/assets.md` and `docs/graph.txt` from the definitions. With ``--check`` nothing is written and a stale file is an error.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nika_pipelines.intake.codes import FILE_CODES, RowCode, WarningCode
 from nika_pipelines.settings import PROJECT_ROOT, Settings
 
 DOCS = PROJECT_ROOT / "docs"
@@ -40,6 +41,7 @@ def pages() -> dict[str, str]:
     repository = defs.get_repository_def()
     return {
         "settings.md": settings_page(),
+        "codes.md": codes_page(),
         "assets.md": assets_page(repository),
         "graph.txt": graph_text(repository),
     }
@@ -86,6 +88,38 @@ def _default(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
         return f"`{value:_}`"
     return f"`{value}`" if value not in {None, ""} else "none"
+
+
+# Codes
+
+
+def codes_page() -> str:
+    """Why files are refused, why rows are rejected, and what is warned about."""
+    return _lines(
+        "# Codes",
+        "",
+        NOTICE,
+        "",
+        "## Files",
+        "",
+        "A refused file is in quarantine with one of these codes in its `reason.json`.",
+        "",
+        "| Code | HTTP equivalent | Advice |",
+        "|---|---|---|",
+        *(_row(f"`{code}`", str(file.http), file.advice) for code, file in FILE_CODES.items()),
+        "",
+        "## Rows",
+        "",
+        "Rejected rows are in `rejects.parquet` with their line, one of these codes and their text.",
+        "",
+        *(f"- `{code.value}`" for code in RowCode),
+        "",
+        "## Warnings",
+        "",
+        "The file was accepted; somebody should know.",
+        "",
+        *(f"- `{code.value}`" for code in WarningCode),
+    )
 
 
 # Assets, jobs, sensors, schedules
