@@ -1,0 +1,1 @@
+"""The commands of `nika`, grouped by what they do; each is thin and prints what others computed."""

@@ -1,0 +1,73 @@
+"""The command that shows what intake makes of a file: inspect."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nika_pipelines.commands.console import (
+    ExitCode,
+    document,
+    messages,
+    output,
+    plain,
+    settings_in_force,
+)
+from nika_pipelines.commands.paths import one_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def inspect_file(
+    file: Annotated[Path, typer.Argument(help="The file; it stays as it is.")],
+    out: Annotated[Path, typer.Option(help="Folder for table.csv and intake.json.")],
+    as_json: Json = False,
+) -> None:
+    """Read a file as intake would, without processing it: writes table.csv and intake.json."""
+    from nika_pipelines.intake.take_in import inspect
+
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        source = one_file(file)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            inspect(source, file.name, out, settings)
+        except OSError as error:
+            messages().print(f"[red]{plain(error)}[/]")
+            raise typer.Exit(ExitCode.FAILED) from None
+        intake: dict[str, Any] = json.loads((out / "intake.json").read_text())
+        emit(intake)
+        if not as_json:
+            _print_intake(intake, out, output())
+        accepted = intake["status"] == "accepted"
+        raise typer.Exit(ExitCode.DONE if accepted else ExitCode.QUARANTINED)
+
+
+def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None:
+    from nika_pipelines.commands.outcomes import advice_for
+
+    if intake["status"] != "accepted":
+        code = intake["error_code"]
+        console.print(f"[yellow]{plain(code)}[/]: {plain(intake['message'])}", soft_wrap=True)
+        console.print(advice_for(code), soft_wrap=True)
+        return
+    console.print(
+        f"{intake['n_rows']:,} rows, {intake['n_columns']:,} columns;"
+        f" encoding {plain(intake['encoding'])}, delimiter {plain(repr(intake['delimiter']))}"
+    )
+    for column in intake["columns"]:
+        console.print(
+            f"  {plain(column['name'])}: {plain(column['type'])}, {plain(column['semantic_type'])}",
+            soft_wrap=True,
+        )
+    for warning in intake["warnings"]:
+        console.print(
+            f"[yellow]{plain(warning['code'])}[/]: {plain(warning['message'])}", soft_wrap=True
+        )
+    if intake["rejects"]:
+        console.print(f"[yellow]{len(intake['rejects']):,} rows were rejected.[/]")
+    console.print(f"Written to {plain(out)}", soft_wrap=True)

@@ -1,0 +1,196 @@
+"""Commands that look at uploads: list, show."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nika_pipelines.commands.console import document, output, plain, settings_in_force
+from nika_pipelines.commands.feeds import known_feed
+from nika_pipelines.commands.ledgers import listed_uploads, opened_ledger
+from nika_pipelines.commands.lookup import find_upload
+from nika_pipelines.commands.outcomes import (
+    Outcome,
+    advice_for,
+    outcome_of,
+    read_document,
+    styled_state,
+)
+from nika_pipelines.intake.states import Upload, UploadState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nika_pipelines.settings import Settings
+
+_TOP_FINDINGS = 5
+_LISTED = (
+    "upload_id", "feed", "original_name", "dataset", "tag", "version", "state", "error_code",
+    "message", "duplicate_of", "received_at", "updated_at", "finished_at", "size_bytes", "sha256",
+    "attempt", "run_id", "summary",
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def list_uploads(
+    feed: Annotated[
+        str | None,
+        typer.Option(help="Only this feed.", callback=lambda feed: feed and known_feed(feed)),
+    ] = None,
+    state: Annotated[UploadState | None, typer.Option(help="Only this state.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the uploads, newest last."""
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        uploads = listed_uploads(settings, feed, state)
+        emit([_record(upload) for upload in uploads])
+        if not as_json:
+            _print_list(uploads, output())
+
+
+def show(
+    upload_id: Annotated[str, typer.Argument(help="The upload, as `nika list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show everything about one upload."""
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        upload = find_upload(upload_id, settings)
+        outcome = outcome_of(upload, settings.data)
+        history = _history(upload, settings)
+        emit(_full_record(outcome, history))
+        if not as_json:
+            _print_upload(outcome, history, output())
+
+
+def _history(upload: Upload, settings: "Settings") -> list[tuple[UploadState, str]]:
+    with opened_ledger(settings) as ledger:
+        return ledger.transitions(upload.upload_id)
+
+
+def _record(upload: Upload) -> dict[str, Any]:
+    return {name: getattr(upload, name) for name in _LISTED} | {"state": upload.state.value}
+
+
+def _full_record(outcome: Outcome, history: list[tuple[UploadState, str]]) -> dict[str, Any]:
+    result = read_document(outcome.result)
+    reason = read_document(outcome.reason)
+    return (
+        _record(outcome.upload)
+        | {key: value for key, value in outcome.to_json().items() if key != "path"}
+        | {
+            "history": [{"state": state.value, "at": at} for state, at in history],
+            "verdict": result.get("verdict"),
+            "metrics": result.get("metrics"),
+            "findings": _top_findings(result),
+            "warnings": result.get("warnings"),
+            "advice": advice_for(outcome.upload.error_code) or None,
+            "details": reason.get("details"),
+        }
+    )
+
+
+def _top_findings(result: dict[str, Any]) -> list[dict[str, Any]]:
+    anomalies: list[dict[str, Any]] = result.get("anomalies") or []
+    return [one for one in anomalies if not one.get("suppressed")][:_TOP_FINDINGS]
+
+
+def _print_list(uploads: list[Upload], console: "Console") -> None:
+    from rich import box
+    from rich.table import Table
+
+    if not uploads:
+        console.print("No uploads. `nika run FILE` processes one; `nika demo` shows samples.")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("Upload", overflow="fold")
+    table.add_column("Feed", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Received (UTC)", no_wrap=True)
+    table.add_column("Remark", overflow="fold")
+    for upload in uploads:
+        remark = upload.error_code or (f"as {upload.duplicate_of}" if upload.duplicate_of else "")
+        table.add_row(
+            plain(upload.upload_id),
+            plain(upload.feed),
+            styled_state(upload.state),
+            _clock(upload.received_at),
+            plain(remark),
+        )
+    console.print(table)
+
+
+def _print_upload(
+    outcome: Outcome, history: list[tuple[UploadState, str]], console: "Console"
+) -> None:
+    result = read_document(outcome.result)
+    console.print(_facts(outcome, result))
+    verdict = (result.get("verdict") or {}).get("text")
+    if verdict:
+        console.print(f"\n[bold]Verdict[/]  {plain(verdict)}", soft_wrap=True)
+    _print_findings(result, console)
+    _print_error(outcome, console)
+    console.print("\n[bold]History[/]")
+    for state, at in history:
+        console.print(f"  {_clock(at)}  {styled_state(state)}")
+
+
+def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    upload, metrics = outcome.upload, result.get("metrics") or {}
+    facts = {
+        "Upload": upload.upload_id,
+        "File": upload.original_name,
+        "Feed": upload.feed,
+        "Dataset": upload.dataset + (f", version {upload.version}" if upload.version else ""),
+        "Size": None if upload.size_bytes is None else f"{upload.size_bytes:,} bytes",
+        "SHA-256": upload.sha256,
+        "Duplicate of": upload.duplicate_of,
+        "Rows": metrics.get("total_records"),
+        "Rejected rows": metrics.get("rejected_records"),
+        "Anomalies": metrics.get("anomalies_detected"),
+        "Quality": metrics.get("quality_score"),
+        "Run": upload.run_id,
+        "Result": outcome.result,
+        "Report": "\n".join(map(str, outcome.reports)) or None,
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("State", styled_state(upload.state))
+    for name, value in facts.items():
+        if value is not None:
+            lines = str(value).split("\n") if name == "Report" else [str(value)]
+            table.add_row(name, "\n".join(map(plain, lines)))
+    return table
+
+
+def _print_findings(result: dict[str, Any], console: "Console") -> None:
+    findings = _top_findings(result)
+    if not findings:
+        return
+    total = (result.get("metrics") or {}).get("anomalies_detected", len(findings))
+    console.print(f"\n[bold]Findings[/] ({len(findings)} of {total})")
+    for finding in findings:
+        text = f"{finding.get('type')}, {finding.get('column')}: {finding.get('explanation')}"
+        console.print(f"  {plain(finding.get('severity')):8}  {plain(text)}", soft_wrap=True)
+
+
+def _print_error(outcome: Outcome, console: "Console") -> None:
+    upload = outcome.upload
+    if upload.error_code is None:
+        return
+    console.print(
+        f"\n[bold]Refused[/]  {plain(upload.error_code)}: {plain(upload.message)}", soft_wrap=True
+    )
+    advice = advice_for(upload.error_code)
+    if advice:
+        console.print(f"[bold]Advice[/]   {advice}", soft_wrap=True)
+    if outcome.reason is not None:
+        console.print(f"[bold]Kept in[/]  {plain(outcome.reason.parent)}", soft_wrap=True)
+
+
+def _clock(time: str) -> str:
+    return time[:19].replace("T", " ")
