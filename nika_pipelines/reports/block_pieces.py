@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nika_pipelines.reports.chart_specs import Severity
+from nika_pipelines.reports.chart_specs import BarChart, Severity
 from nika_pipelines.reports.charts import draw_on_page
 from nika_pipelines.reports.document import (
     Block,
@@ -37,7 +37,15 @@ from nika_pipelines.reports.style import (
 )
 from nika_pipelines.reports.table_pieces import table_pieces
 from nika_pipelines.reports.typeface import drawable, width
-from nika_pipelines.reports.typesetting import Line, Style, draw_line, draw_text, fitted, lines
+from nika_pipelines.reports.typesetting import (
+    PARAGRAPH_LIMIT,
+    Line,
+    Style,
+    draw_line,
+    draw_text,
+    fitted,
+    lines,
+)
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas
@@ -47,8 +55,12 @@ SMALL = Style(7.4, 10.2, MUTED)
 TITLE = Style(20, 25, INK, strong=True)
 HEADINGS = {1: Style(12.5, 17, INK, strong=True), 2: Style(9.8, 14, ACCENT, strong=True)}
 
+REMARK_LIMIT = 800
+"""Characters of one run in a note, a list item or a caption."""
+
 _FULL_FIGURE = 152.0
 _NARROW_FIGURE = 104.0
+_BAR_HEAD, _BAR = 16.0, 17.0
 _GUTTER = 14.0
 _PADDING = 8.0
 _KPI_HEIGHT = 40.0
@@ -85,7 +97,8 @@ def _pieces(block: Block, measure: float) -> list[Piece]:
             return _heading(block, measure)
         case Paragraph():
             style = SMALL if block.muted else BODY
-            return _text(block.text, measure, style, before=2 if block.muted else 4)
+            space = 2 if block.muted else 4
+            return _text(block.text, measure, style, before=space, limit=PARAGRAPH_LIMIT)
         case BulletList():
             return [piece for item in block.items for piece in _bullet(item, measure)]
         case PageBreak():
@@ -125,9 +138,16 @@ def line_piece(line: Line, style: Style, indent: float = 0.0, before: float = 0.
 
 
 def _text(
-    text: Text, measure: float, style: Style, *, indent: float = 0.0, before: float = 0.0
+    text: Text,
+    measure: float,
+    style: Style,
+    *,
+    indent: float = 0.0,
+    before: float = 0.0,
+    limit: int = REMARK_LIMIT,
 ) -> list[Piece]:
-    parts = [line_piece(line, style, indent) for line in lines(text, measure - indent, style)]
+    broken = lines(text, measure - indent, style, limit)
+    parts = [line_piece(line, style, indent) for line in broken]
     parts[0] = replace(parts[0], before=before, keep=len(parts) > 1)
     if len(parts) > 2:
         # Neither the first nor the last line of a paragraph stands alone on a page.
@@ -200,6 +220,8 @@ def _fill(canvas: "Canvas", x: float, y: float, wide: float, tall: float, colour
 
 def _figure(block: Figure, measure: float, tall: float = _FULL_FIGURE) -> list[Piece]:
     tall = _NARROW_FIGURE if block.narrow else tall
+    if isinstance(block.chart, BarChart):
+        tall = min(tall, _BAR_HEAD + _BAR * len(block.chart.labels))
 
     def draw(canvas: "Canvas", x: float, top: float) -> None:
         draw_on_page(block.chart, canvas, (x, top - tall), (measure, tall))

@@ -41,7 +41,8 @@ from nika_pipelines.reports.ticks import Tick, number_ticks, time_ticks
 TICK_SIZE = 6.8
 MARK_RADIUS = 5.2
 _CHARACTER = 0.56  # mean width of a character, in parts of the type size
-_GAP_SHARE = 0.025  # a line is not drawn across a gap wider than this share of the picture
+_GAP_SHARE = 0.012  # a line is not drawn across a gap wider than this share of the picture
+_DENSE = 500  # points; more of them get a thinner line
 _GAP_STEPS = 8  # ... and wider than this many usual steps
 
 
@@ -174,7 +175,8 @@ def _line(spec: SeriesChart, plot: _Plot) -> list[Shape]:
         pieces[-1].append((plot.x(x), plot.y(y)))
         before = x
     alone = tuple(piece[0] for piece in pieces if len(piece) == 1)
-    lines: list[Shape] = [Polyline(tuple(p), ACCENT, 0.7) for p in pieces if len(p) > 1]
+    thick = 0.7 if len(spec.x) < _DENSE else 0.5
+    lines: list[Shape] = [Polyline(tuple(p), ACCENT, thick) for p in pieces if len(p) > 1]
     return [*lines, Dots(alone, ACCENT, 0.9)] if alone else lines
 
 
@@ -238,22 +240,22 @@ def sign(severity: Severity, at: Point, radius: float) -> Shape:
 
 
 def _legend(marks: tuple[Mark, ...], width: float, height: float) -> list[Shape]:
-    """Which shape is which severity, from the right edge, for the severities present."""
+    """Which shape is which severity, towards the right edge, for the severities present."""
     present = {mark.severity for mark in marks}
+    names = [severity for severity in Severity if severity in present]
+    x = width - 2 - sum(_text_width(name.value) + 14 for name in names)
     shapes: list[Shape] = []
-    x = width - 6
-    for severity in reversed([severity for severity in Severity if severity in present]):
-        shapes.append(Label((x, height - 7), severity.value, TICK_SIZE, MUTED, "end"))
-        x -= _text_width(severity.value) + 5
-        shapes.append(sign(severity, (x, height - 4.8), 2.6))
-        x -= 11
+    for severity in names:
+        shapes.append(sign(severity, (x, height - 4.6), 2.6))
+        shapes.append(Label((x + 5, height - 7), severity.value, TICK_SIZE, MUTED))
+        x += _text_width(severity.value) + 14
     return shapes
 
 
 def _histogram(spec: Histogram, width: float, height: float) -> list[Shape]:
     if not spec.counts or len(spec.edges) != len(spec.counts) + 1:
         return _empty(width, height)
-    tallest = max(max(spec.counts), 1)
+    tallest = max(*spec.counts, 1)
     edges = _spread(spec.edges[0], spec.edges[-1], 0.0)
     plot, y_ticks = _plot(width, height, edges, (0.0, tallest * 1.05), legend=True)
     x_ticks = number_ticks(*edges, most=max(int((plot.right - plot.left) / 50), 2))

@@ -86,12 +86,13 @@ class TableColumn:
 class TableRow:
     """Cells, and optionally a remark below them over the whole width.
 
-    `reference` is an identifier that ends the remark, set back behind it.
+    `reference` is an identifier that stands behind the remark; a `brief` remark is cut to one line.
     """
 
     cells: tuple[Cell, ...]
     note: str | None = None
     reference: str | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True)

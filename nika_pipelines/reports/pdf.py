@@ -6,7 +6,7 @@ nothing but the document and the time given.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ MEASURE = PAGE[0] - 2 * MARGIN
 _TOP = PAGE[1] - MARGIN
 _BOTTOM = MARGIN
 _EDGE = Style(7.2, 10, MUTED)
+_ALMOST_EMPTY = 0.4  # a last page filled less than this is worth avoiding
+_LOOSENESS = (0.8, 0.6, 0.45)
 
 
 @dataclass
@@ -49,7 +51,7 @@ def render_pdf(document: Document, target: Path, created: datetime) -> Path:
 
     faces()
     head = title_pieces(document.title, document.subtitle, MEASURE)
-    pages = _paginate([*head, *pieces(document.blocks, MEASURE)])
+    pages = _filled_pages([*head, *pieces(document.blocks, MEASURE)])
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     canvas = Canvas(
@@ -70,10 +72,27 @@ def render_pdf(document: Document, target: Path, created: datetime) -> Path:
         canvas.showPage()
     try:
         canvas.save()
-        os.replace(unfinished, target)
+        unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
     return target
+
+
+def _filled_pages(parts: list[Piece]) -> list[_Page]:
+    """The pages; spaces shrink where that saves a last page that would be almost empty."""
+    pages = _paginate(parts)
+    if len(pages) == 1 or _share_used(pages[-1]) > _ALMOST_EMPTY:
+        return pages
+    for looseness in _LOOSENESS:
+        tighter = _paginate([replace(part, before=part.before * looseness) for part in parts])
+        if len(tighter) < len(pages):
+            return tighter
+    return pages
+
+
+def _share_used(page: _Page) -> float:
+    lowest = min((top - piece.height for top, piece in page.placed), default=_TOP)
+    return (_TOP - lowest) / (_TOP - _BOTTOM)
 
 
 def _paginate(parts: list[Piece]) -> list[_Page]:

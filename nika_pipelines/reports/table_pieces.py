@@ -37,7 +37,7 @@ HEAD = Style(7.2, 10, MUTED, strong=True)
 CELL = Style(7.8, 10, INK)
 NOTE = Style(7.2, 9.4, MUTED)
 _REFERENCE = Style(6.4, 9.4, FAINT)
-_PAD_X = 4.0
+_PAD_X = 3.5
 _PAD_Y = 2.2
 _CELL_LIMIT = 240
 _WRAPPED_LINES = 5
@@ -53,6 +53,14 @@ class _Column:
     wide: float
     right_aligned: bool
     wrap: bool
+
+
+@dataclass(frozen=True)
+class _NoteLine:
+    """A line of a row's remark, and the reference at its right end."""
+
+    text: Line
+    reference: str = ""
 
 
 def table_pieces(table: Table, measure: float) -> list[Piece]:
@@ -170,8 +178,11 @@ def _row(row: TableRow, columns: list[_Column], measure: float) -> Piece:
             for index, text in enumerate(texts):
                 baseline = top - _PAD_Y - 7.6 - index * CELL.leading
                 _place(canvas, x, baseline, text, column, style)
-        for index, (line, style) in enumerate(note):
-            draw_line(canvas, x + indent, top - notes_at - 6.2 - index * NOTE.leading, line, style)
+        for index, line in enumerate(note):
+            baseline = top - notes_at - 6.2 - index * NOTE.leading
+            draw_line(canvas, x + indent, baseline, line.text, NOTE)
+            end = x + measure - _PAD_X
+            draw_text(canvas, end, baseline, line.reference, _REFERENCE, right=True)
         _rule(canvas, x, top - tall, measure, RULE, 0.35)
 
     return Piece(tall, draw)
@@ -184,7 +195,8 @@ def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
         style = replace(CELL, colour=SEVERITY_COLOURS[cell], strong=True)
         return [fitted(text, room, style.size, strong=True)], style
     if not column.wrap or width(text, CELL.size) <= room:
-        return [fitted(text, room, CELL.size)], CELL
+        keep_end = not column.right_aligned
+        return [fitted(text, room, CELL.size, keep_end=keep_end)], CELL
     broken = ["".join(part for part, _ in line) for line in lines(text, room, CELL)]
     if len(broken) > _WRAPPED_LINES:
         last = broken[_WRAPPED_LINES - 1] + ELLIPSIS
@@ -192,13 +204,23 @@ def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
     return broken, CELL
 
 
-def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[tuple[Line, Style]]:
-    """The remark below a row, and the reference behind its last line or on a line of its own."""
-    room = measure - (columns[1].left if len(columns) > 1 else 0) - 2 * _PAD_X
-    found: list[tuple[Line, Style]] = []
-    if row.note:
-        broken = lines((Run(row.note),), room, NOTE, limit=600)
-        found = [(line, NOTE) for line in broken[:_NOTE_LINES]]
-    if row.reference:
-        found.append((((drawable(row.reference), False),), _REFERENCE))
+def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[_NoteLine]:
+    """The remark below a row, and the reference at the right end of its last line."""
+    indent = columns[1].left if len(columns) > 1 else 0.0
+    room = measure - indent - 2 * _PAD_X
+    reference = drawable(row.reference) if row.reference else ""
+    reserved = width(reference, _REFERENCE.size) + 10 if reference else 0.0
+    if row.note and row.brief:
+        text = fitted(drawable(row.note), room - reserved, NOTE.size)
+        return [_NoteLine(((text, False),), reference)]
+    broken = lines((Run(row.note),), room, NOTE, limit=600)[:_NOTE_LINES] if row.note else []
+    found = [_NoteLine(line) for line in broken]
+    if reference and found and _line_width(broken[-1]) + reserved <= room:
+        found[-1] = _NoteLine(broken[-1], reference)
+    elif reference:
+        found.append(_NoteLine((), reference))
     return found
+
+
+def _line_width(line: Line) -> float:
+    return sum(width(text, NOTE.size, strong) for text, strong in line)

@@ -112,12 +112,21 @@ def _joined(words: list[Word]) -> Line:
 
 
 @lru_cache(maxsize=8_192)
-def fitted(text: str, measure: float, size: float, strong: bool = False) -> str:
-    """Drawable text on one line, cut with an ellipsis where it is too wide."""
+def fitted(
+    text: str, measure: float, size: float, strong: bool = False, *, keep_end: bool = False
+) -> str:
+    """Drawable text on one line, cut with an ellipsis where it is too wide.
+
+    ``keep_end`` cuts in the middle: names of one family often differ only at their end.
+    """
     if width(text, size, strong) <= measure + _ROUNDING:
         return text
     room = measure - width(ELLIPSIS, size, strong)
-    return text[: _fitting(text, room, size, strong)].rstrip() + ELLIPSIS
+    if not keep_end:
+        return text[: _fitting(text, room, size, strong)].rstrip() + ELLIPSIS
+    tail = _fitting(text[::-1], room * 0.45, size, strong)
+    room -= width(text[-tail:], size, strong)
+    return text[: _fitting(text, room, size, strong)] + ELLIPSIS + text[-tail:]
 
 
 def draw_line(canvas: "Canvas", x: float, baseline: float, line: Line, style: Style) -> None:

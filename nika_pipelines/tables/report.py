@@ -22,6 +22,7 @@ from nika_pipelines.reports.document import (
     Run,
 )
 from nika_pipelines.reports.numerals import number, plural, stamp
+from nika_pipelines.reports.text import shown
 from nika_pipelines.settings import Settings
 from nika_pipelines.tables import report_tables as tables
 from nika_pipelines.tables.report_charts import figures, listed_anomalies, main_chart
@@ -35,6 +36,7 @@ _VERDICT_TITLES: dict[Tone, str] = {
     "neutral": "Result",
 }
 _MOST_NEXT_STEPS = 5
+_NAME_LIMIT = 90  # characters of a file name below the title
 _GOOD_SCORE, _FAIR_SCORE = 90, 70
 
 
@@ -71,7 +73,7 @@ def _subtitle(result: dict[str, Any], name: str) -> str:
     metrics, info = result.get("metrics") or {}, result.get("file_info") or {}
     rows = plural(int(metrics.get("total_records") or 0), "row")
     columns = plural(len(result.get("columns") or []), "column")
-    facts = [name, f"{rows}, {columns}"]
+    facts = [shown(name, _NAME_LIMIT), f"{rows}, {columns}"]
     span = _time_span(result)
     if span:
         facts.append(span)
@@ -132,10 +134,10 @@ def _kpis(result: dict[str, Any]) -> KpiStrip:
     rejected = int(metrics.get("rejected_records") or 0)
     score = metrics.get("quality_score")
     tiles = [
-        Kpi(number(metrics.get("accepted_records")), "rows accepted"),
-        Kpi(number(rejected), "rows rejected", "bad" if rejected else "neutral"),
+        Kpi(number(metrics.get("accepted_records")), "rows"),
+        Kpi(number(rejected), "rejected", "bad" if rejected else "neutral"),
         Kpi(number(len(result.get("columns") or [])), "columns"),
-        Kpi(number(score, 3), "quality / 100", _score_tone(score)),
+        Kpi(number(score, 3), "quality of 100", _score_tone(score)),
     ]
     counts = tables.severity_counts(result)
     present = [severity for severity in Severity if counts[severity]]
@@ -164,9 +166,7 @@ def _findings(result: dict[str, Any], most: int, pictures: list[Figure]) -> list
     else:
         said = f"{plural(found, 'finding')}, worst first."
         if suppressed:
-            said += (
-                f" {number(suppressed)} more were set aside as noise; they are in the data file."
-            )
+            said += f" {plural(suppressed, 'weaker one')} set aside; the data file holds all."
         blocks += [Paragraph(said), tables.findings_table(result, listed, found)]
     return [*blocks, *pictures]
 
@@ -178,7 +178,7 @@ def _nothing_found(result: dict[str, Any], suppressed: int) -> str:
         if numeric
         else "The table has no numeric column, so only missing values were searched for patterns."
     )
-    return text + (f" {number(suppressed)} weak ones were set aside." if suppressed else "")
+    return text + (f" {plural(suppressed, 'weak one')} set aside." if suppressed else "")
 
 
 def _statistics(result: dict[str, Any]) -> list[Block]:
@@ -216,5 +216,5 @@ def _making(result: dict[str, Any]) -> list[Block]:
         blocks.append(Paragraph(tuple(Run(text, strong) for text, strong in method)))
     times = tables.times_table(result)
     if times is not None:
-        blocks += [Heading("Processing times", 2), times]
-    return [*blocks, Heading("File, run and versions", 2), tables.facts_table(result)]
+        blocks.append(times)
+    return [*blocks, tables.facts_table(result)]

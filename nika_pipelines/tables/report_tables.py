@@ -8,15 +8,26 @@ from typing import Any
 from nika_pipelines.reports.chart_specs import Severity
 from nika_pipelines.reports.document import Cell, Number, Table, TableColumn, TableRow
 from nika_pipelines.reports.numerals import number, percent, plural, seconds, size, stamp
+from nika_pipelines.reports.text import shown
 
 NUMERIC_TYPES = frozenset({"integer", "float"})
 _MOST_STATISTICS = 24
-_MOST_NOTED = 20  # with more findings than this, only so many keep their explanation
-_MOST_MISSING = 8
+_FEWER_STATISTICS = 14  # where many findings take the space
+_MANY_FINDINGS = 25
+_MOST_FULL_NOTES = 6  # further findings have their explanation cut to one line
+_MOST_MISSING = 6
 _MOST_WARNINGS = 10
 _MOST_CORRELATIONS = 5
 _NOTABLE_CORRELATION = 0.5
 _VALUE_LIMIT = 60
+_STATISTICS_METHOD = (
+    "Every row of the file is accounted for; types are inferred from all cells. Statistics use the "
+    "sample standard deviation and quartiles by linear interpolation. "
+)
+_FINDINGS_METHOD = (
+    "Scores rank findings of one method; severity puts all of them in one order. An expected range "
+    "is where a value would have raised no finding."
+)
 _ROW_CODES = {
     "SHORT_ROW": "fewer cells than the header",
     "LONG_ROW": "more cells than the header",
@@ -53,19 +64,16 @@ def findings_table(result: dict[str, Any], listed: list[dict[str, Any]], found: 
         TableColumn("Method"),
     ]
     rows = tuple(
-        _finding_row(rank, anomaly, timed=timed, noted=rank <= _MOST_NOTED)
+        _finding_row(rank, anomaly, timed=timed, brief=rank > _MOST_FULL_NOTES)
         for rank, anomaly in enumerate(listed, start=1)
     )
-    notes = []
-    if found > len(listed):
-        file = (result.get("data_files") or {}).get("anomalies") or "anomalies.parquet"
-        notes.append(f"{found - len(listed):,} more in {file.rsplit('/', 1)[-1]}.")
-    if len(listed) > _MOST_NOTED:
-        notes.append("Explanations of all findings are in result.json.")
-    return Table(tuple(columns), rows, " ".join(notes) or None)
+    file = str((result.get("data_files") or {}).get("anomalies") or "anomalies.parquet")
+    left_out = found - len(listed)
+    more = f"{left_out:,} more in {file.rsplit('/', 1)[-1]}." if left_out > 0 else None
+    return Table(tuple(columns), rows, more)
 
 
-def _finding_row(rank: int, anomaly: dict[str, Any], *, timed: bool, noted: bool) -> TableRow:
+def _finding_row(rank: int, anomaly: dict[str, Any], *, timed: bool, brief: bool) -> TableRow:
     value = anomaly.get("value")
     cells: list[Cell] = [
         Number(str(rank), rank),
@@ -78,8 +86,8 @@ def _finding_row(rank: int, anomaly: dict[str, Any], *, timed: bool, noted: bool
         Number(number(anomaly.get("score"), 3), anomaly.get("score")),
         str(anomaly.get("method") or "").replace("_", " "),
     ]
-    note = str(anomaly.get("explanation") or "") if noted else None
-    return TableRow(tuple(cells), note, str(anomaly.get("id") or ""))
+    note = str(anomaly.get("explanation") or "")
+    return TableRow(tuple(cells), note, str(anomaly.get("id") or ""), brief)
 
 
 def _rows_text(anomaly: dict[str, Any]) -> str:
@@ -123,15 +131,17 @@ def _range_text(expected: object) -> str:
 def statistics_tables(result: dict[str, Any]) -> list[tuple[str, Table]]:
     """One table for numeric columns and one for all others, as far as there are any."""
     columns = result.get("columns") or []
+    crowded = len(result.get("anomalies") or []) > _MANY_FINDINGS
+    most = _FEWER_STATISTICS if crowded else _MOST_STATISTICS
     numeric = [c for c in columns if c.get("type") in NUMERIC_TYPES and c.get("mean") is not None]
     other = [c for c in columns if c not in numeric]
-    room_for_other = min(len(other), _MOST_STATISTICS // 2)
-    shown = numeric[: _MOST_STATISTICS - room_for_other]
+    room_for_other = min(len(other), most // 2)
+    shown = numeric[: most - room_for_other]
     tables = []
     if shown:
         tables.append(("Numeric columns", _numeric_table(shown, len(numeric))))
     if other:
-        rest = other[: _MOST_STATISTICS - len(shown)]
+        rest = other[: most - len(shown)]
         tables.append(("Other columns", _other_table(rest, len(other))))
     return tables
 
@@ -361,60 +371,42 @@ def method_sentences(result: dict[str, Any]) -> list[tuple[str, bool]]:
             if a.get("method")
         }
     )
-    text = [
-        (
-            "Every row of the file is accounted for; types are inferred from all cells. Statistics "
-            "use the sample standard deviation and quartiles by linear interpolation. ",
-            False,
-        )
-    ]
+    text = [(_STATISTICS_METHOD, False)]
     if methods:
         text += [("Findings come from: ", False), (", ".join(methods), True), (". ", False)]
-    text.append(
-        (
-            "Scores rank findings of one method; severity puts all of them in one order. An "
-            "expected range is where a value would have raised no finding.",
-            False,
-        )
-    )
+    text.append((_FINDINGS_METHOD, False))
     return text
 
 
 def times_table(result: dict[str, Any]) -> Table | None:
-    """Processing time of each stage."""
+    """Processing time of each stage, and its share of the whole."""
     metrics = result.get("metrics") or {}
     stages = metrics.get("stage_times") or {}
     if not stages:
         return None
     total = metrics.get("processing_time") or sum(stages.values())
-    rows = [
-        TableRow(
-            (
-                str(stage).replace("_", " "),
-                Number(seconds(spent), spent),
-                Number(percent(spent, total)),
-            )
-        )
-        for stage, spent in stages.items()
-    ]
-    rows.append(TableRow(("total", Number(seconds(total), total), None)))
-    heading = (
-        TableColumn("Stage"),
-        TableColumn("Time", "right"),
-        TableColumn("Share", "right"),
+    heading = [TableColumn("Processing")]
+    heading += [TableColumn(str(stage).replace("_", " "), "right") for stage in stages]
+    times = [Number(seconds(spent), spent) for spent in [*stages.values(), total]]
+    shares = [Number(percent(spent, total)) for spent in stages.values()]
+    return Table(
+        (*heading, TableColumn("total", "right")),
+        (TableRow(("time", *times)), TableRow(("share", *shares, None))),
     )
-    return Table(heading, tuple(rows))
 
 
 def facts_table(result: dict[str, Any]) -> Table:
     """File, hash, run, versions and settings."""
     info = result.get("file_info") or {}
+    file = [
+        shown(info.get("filename"), 120),
+        size(info.get("size_bytes")),
+        info.get("encoding"),
+        _quoted_pairs(info.get("dialect")),
+    ]
     facts = {
-        "File": info.get("filename"),
-        "Size": size(info.get("size_bytes")),
+        "File": ", ".join(str(part) for part in file if part),
         "SHA-256": info.get("sha256"),
-        "Encoding": info.get("encoding"),
-        "Dialect": _quoted_pairs(info.get("dialect")),
         "Upload": result.get("upload_id"),
         "Run": result.get("run_id"),
         "Versions": _pairs(result.get("versions")),
