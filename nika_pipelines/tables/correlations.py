@@ -4,6 +4,7 @@ Identifiers and constant columns take no part. The number of pairs is bounded: t
 with the square of the columns, and a table of pairs that nobody reads is not worth a long scan.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import combinations, islice
 from typing import TYPE_CHECKING
@@ -41,13 +42,11 @@ def pearson_correlations(
         sums = ", ".join(f"corr(d{a}, d{b}), regr_count(d{a}, d{b})" for a, b in batch)
         row = con.execute(f"SELECT {sums} FROM (SELECT {scaled} FROM {source})").fetchone() or ()
         for (a, b), r, n in zip(batch, row[::2], row[1::2], strict=True):
-            if r is not None and n >= FEWEST_ROWS and r == r:
+            if r is not None and n >= FEWEST_ROWS and math.isfinite(r):
                 found.append(Correlation(names[a], names[b], max(-1.0, min(1.0, r)), n))
     if len(names) == len(eligible):
         return found, None
-    return found, (
-        f"Correlations cover the first {len(names)} of {len(eligible)} numeric columns."
-    )
+    return found, (f"Correlations cover the first {len(names)} of {len(eligible)} numeric columns.")
 
 
 def _is_measure(column: ColumnProfile, spreads: dict[str, Spread]) -> bool:

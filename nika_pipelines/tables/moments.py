@@ -9,9 +9,8 @@ sample skewness and kurtosis", The Statistician 47 (1998) 183-189.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.tables.records import Histogram
@@ -112,13 +111,13 @@ def histogram_edges(spread: Spread) -> list[float]:
     count = _bins(spread)
     inner = [low * (1 - step / count) + high * (step / count) for step in range(1, count)]
     edges = [low, *inner, high]
-    rises = all(a < b for a, b in zip(edges, edges[1:], strict=False))
+    rises = all(a < b for a, b in pairwise(edges))
     return edges if rises else [low, high]
 
 
 def _bins(spread: Spread) -> int:
     sturges = math.ceil(math.log2(spread.n)) + 1
-    width = (spread.quartiles[2] / 2 - spread.quartiles[0] / 2) * 4 * spread.n ** (-1 / 3)
+    width = (spread.quartiles[2] / 2 - spread.quartiles[0] / 2) * 4 / math.cbrt(spread.n)
     reach = (spread.high / 2 - spread.low / 2) * 2
     if width <= 0 or not math.isfinite(reach) or not math.isfinite(reach / width):
         return min(sturges, MOST_BINS)
@@ -157,7 +156,7 @@ def _moments(spread: Spread, sums: dict[str, Any], edges: list[float]) -> Moment
     )
 
 
-def _central_sums(n: int, shift: float, sums: dict[str, Any]) -> tuple[float, float, float]:
+def _central_sums(n: int, shift: float, sums: dict[str, float]) -> tuple[float, float, float]:
     s2, s3, s4 = sums["s2"], sums["s3"], sums["s4"]
     m2 = s2 - n * shift**2
     m3 = s3 - 3 * shift * s2 + 2 * n * shift**3
