@@ -67,14 +67,20 @@ _KPI_HEIGHT = 40.0
 _KPI_GAP = 4.0
 
 
-def pieces(blocks: Iterable[Block], measure: float) -> list[Piece]:
-    """All blocks as pieces, in order; ``measure`` is the width of the text."""
+def pieces(blocks: Iterable[Block], measure: float, figure_scale: float = 1.0) -> list[Piece]:
+    """All blocks as pieces, in order.
+
+    Args:
+        blocks: what to draw.
+        measure: the width of the text in points.
+        figure_scale: height of figures, in parts of their usual height.
+    """
     found: list[Piece] = []
     for block in _paired(blocks):
         if isinstance(block, tuple):
-            found += _figure_pair(block, measure)
+            found += _figure_pair(block, measure, figure_scale)
         else:
-            found += _pieces(block, measure)
+            found += _pieces(block, measure, figure_scale)
     return found
 
 
@@ -91,7 +97,7 @@ def _paired(blocks: Iterable[Block]) -> list[Block | tuple[Figure, Figure]]:
     return result
 
 
-def _pieces(block: Block, measure: float) -> list[Piece]:
+def _pieces(block: Block, measure: float, figure_scale: float) -> list[Piece]:
     match block:
         case Heading():
             return _heading(block, measure)
@@ -104,20 +110,20 @@ def _pieces(block: Block, measure: float) -> list[Piece]:
         case PageBreak():
             return [Piece(0, _nothing, page_break=True)]
         case KeepTogether():
-            return kept(pieces(block.blocks, measure))
+            return kept(pieces(block.blocks, measure, figure_scale))
+        case Figure():
+            return _figure(block, measure, figure_scale)
         case _:
             return _drawn(block, measure)
 
 
-def _drawn(block: KpiStrip | Table | Figure | Finding | Note, measure: float) -> list[Piece]:
+def _drawn(block: KpiStrip | Table | Finding | Note, measure: float) -> list[Piece]:
     """Blocks that are more than text."""
     match block:
         case KpiStrip():
             return _kpi_strip(block, measure)
         case Table():
             return table_pieces(block, measure)
-        case Figure():
-            return _figure(block, measure)
         case Finding():
             return kept(_finding(block, measure))
         case Note():
@@ -218,8 +224,8 @@ def _fill(canvas: "Canvas", x: float, y: float, wide: float, tall: float, colour
     canvas.rect(x, y, wide, tall, stroke=0, fill=1)
 
 
-def _figure(block: Figure, measure: float, tall: float = _FULL_FIGURE) -> list[Piece]:
-    tall = _NARROW_FIGURE if block.narrow else tall
+def _figure(block: Figure, measure: float, scale: float) -> list[Piece]:
+    tall = (_NARROW_FIGURE if block.narrow else _FULL_FIGURE) * scale
     if isinstance(block.chart, BarChart):
         tall = min(tall, _BAR_HEAD + _BAR * len(block.chart.labels))
 
@@ -230,9 +236,9 @@ def _figure(block: Figure, measure: float, tall: float = _FULL_FIGURE) -> list[P
     return [Piece(tall, draw, before=9, keep=True), *kept(caption)]
 
 
-def _figure_pair(pair: tuple[Figure, Figure], measure: float) -> list[Piece]:
+def _figure_pair(pair: tuple[Figure, Figure], measure: float, scale: float) -> list[Piece]:
     half = (measure - _GUTTER) / 2
-    columns = [_figure(figure, half) for figure in pair]
+    columns = [_figure(figure, half, scale) for figure in pair]
     tall = max(sum(part.before + part.height for part in column) for column in columns)
 
     def draw(canvas: "Canvas", x: float, top: float) -> None:
