@@ -1,0 +1,177 @@
+"""What a result means: a level, two sentences a manager understands, and what to do next.
+
+Belongs here: reading a finished result. Does not belong here: computing any number.
+"""
+
+from typing import Any, Literal
+
+Level = Literal["good", "attention", "bad"]
+
+BAD_QUALITY = 70.0
+GOOD_QUALITY = 95.0
+BAD_REJECTED_SHARE = 0.05
+MUCH_MISSING_SHARE = 0.20
+SAME_INFORMATION = 0.99
+MOST_NAMES = 5
+MOST_FINDINGS_NAMED = 3
+
+_WARNING_STEPS = {
+    "FORMULA_LIKE": "Check the cells that begin like formulas before opening the table in a "
+    "spreadsheet program.",
+    "AMBIGUOUS_DATE": "State the order of day and month in the contract; the dates fit both.",
+    "FORMAT_MISMATCH": "Rename the file: its content is another format than its name says.",
+    "RENAMED_COLUMNS": "Give every column its own name in the header; some were renamed.",
+    "DIALECT_UNSURE": "Compare a few rows with the original: the delimiter had to be guessed.",
+    "HEADER_UNSURE": "Check that the first row is a header; it could be data.",
+    "FOOTER_KEPT": "Check the last rows: what looks like a footer was kept as data.",
+    "NEW_VALUES": "Accept the new values in the contract, or correct them at the source.",
+}
+
+
+def verdict(result: dict[str, Any]) -> dict[str, str]:
+    """The level of a result and two sentences about it."""
+    level = _level(result)
+    return {"level": level, "text": f"{_usable_sentence(result)} {_look_sentence(result, level)}"}
+
+
+def recommendations(result: dict[str, Any]) -> list[str]:
+    """Concrete next steps, the most urgent first; empty when there is nothing to do."""
+    return [
+        *_about_rejects(result),
+        *_about_findings(result),
+        *_about_columns(result),
+        *_about_duplicates(result),
+        *_about_warnings(result),
+    ]
+
+
+def _level(result: dict[str, Any]) -> Level:
+    metrics = result["metrics"]
+    findings = _findings(result)
+    rejected = metrics["rejected_records"]
+    if (
+        not result["row_balance"]["closes"]
+        or metrics["quality_score"] < BAD_QUALITY
+        or rejected > BAD_REJECTED_SHARE * metrics["total_records"]
+    ):
+        return "bad"
+    if rejected or findings or result["warnings"] or metrics["quality_score"] < GOOD_QUALITY:
+        return "attention"
+    return "good"
+
+
+def _usable_sentence(result: dict[str, Any]) -> str:
+    metrics = result["metrics"]
+    total, accepted = metrics["total_records"], metrics["accepted_records"]
+    usable = (
+        f"All {total:,} rows are usable"
+        if accepted == total
+        else f"{accepted:,} of {total:,} rows are usable and {total - accepted:,} were rejected"
+    )
+    return f"{usable}; the quality score is {metrics['quality_score']:.0f} of 100."
+
+
+def _look_sentence(result: dict[str, Any], level: Level) -> str:
+    findings = _findings(result)
+    if not result["row_balance"]["closes"]:
+        return "The lines of the file do not add up, so do not rely on this table."
+    if findings:
+        first = findings[0]
+        count = "One finding" if len(findings) == 1 else f"{len(findings):,} findings"
+        return f"{count} to look at, first {_lower(first['explanation'])}"
+    if result["rejects_by_code"]:
+        return "Nothing unusual was found in the accepted rows; look at the rejected ones first."
+    if level == "good":
+        return "Nothing unusual was found."
+    if result["warnings"]:
+        return f"No unusual values were found, but note: {_lower(result['warnings'][0]['message'])}"
+    return f"No unusual values were found; {_weakest_part(result)}"
+
+
+def _weakest_part(result: dict[str, Any]) -> str:
+    parts = result["metrics"]["quality_parts"]
+    judged = {name: part for name, part in parts.items() if part["score"] is not None}
+    name = min(judged, key=lambda key: judged[key]["score"])
+    return f"the weakest part is {name}: {_lower(judged[name]['explanation'])}"
+
+
+def _about_rejects(result: dict[str, Any]) -> list[str]:
+    codes = result["rejects_by_code"]
+    rejected = result["metrics"]["rejected_records"]
+    if not rejected:
+        return []
+    listed = ", ".join(
+        f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda item: -item[1])
+    )
+    rows = "1 rejected row" if rejected == 1 else f"{rejected:,} rejected rows"
+    return [f"Mend the {rows} at the source ({listed}); each is listed with line and reason."]
+
+
+def _about_findings(result: dict[str, Any]) -> list[str]:
+    findings = _findings(result)
+    steps = [f"Check {finding['location']}." for finding in findings[:MOST_FINDINGS_NAMED]]
+    left = len(findings) - len(steps)
+    if left > 0:
+        steps.append(f"Go through the other {left:,} findings, in order of severity.")
+    return steps
+
+
+def _about_columns(result: dict[str, Any]) -> list[str]:
+    rows = result["metrics"]["accepted_records"]
+    columns = result["columns"]
+    empty = [c["name"] for c in columns if c["count"] == 0]
+    gappy = [
+        f"{c['name']} ({c['nulls'] / rows:.0%})"
+        for c in columns
+        if c["count"] and c["nulls"] > MUCH_MISSING_SHARE * rows
+    ]
+    constant = [c["name"] for c in columns if c["count"] > 1 and c["distinct"] == 1]
+    steps = []
+    if empty:
+        steps.append(f"Fill or drop what is empty throughout: {_names(empty)}.")
+    if gappy:
+        steps.append(f"Find out why values are missing in {_names(gappy)}.")
+    if constant and rows > 1:
+        steps.append(f"Check whether one and the same value is right for {_names(constant)}.")
+    return steps + _about_pairs(result)
+
+
+def _about_pairs(result: dict[str, Any]) -> list[str]:
+    pairs = [
+        f"{pair['a']} and {pair['b']}"
+        for pair in result["correlations"]
+        if abs(pair["pearson"]) >= SAME_INFORMATION
+    ]
+    if not pairs:
+        return []
+    return [f"Expect no separate information from nearly proportional columns: {_names(pairs)}."]
+
+
+def _about_duplicates(result: dict[str, Any]) -> list[str]:
+    part = result["metrics"]["quality_parts"]["uniqueness"]
+    if part["score"] is None or part["score"] >= 100:
+        return []
+    return [f"Find out whether repeated rows are meant: {_lower(part['explanation'])}"]
+
+
+def _about_warnings(result: dict[str, Any]) -> list[str]:
+    steps: dict[str, str] = {}
+    for warning in result["warnings"]:
+        steps.setdefault(
+            warning["code"], _WARNING_STEPS.get(warning["code"], f"Note: {warning['message']}")
+        )
+    return list(steps.values())
+
+
+def _findings(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [record for record in result["anomalies"] if not record["suppressed"]]
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    left = len(names) - MOST_NAMES
+    return f"{shown} and {left:,} more" if left > 0 else shown
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
