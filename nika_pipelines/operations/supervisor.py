@@ -29,6 +29,7 @@ _LOG_BYTES = 10_000_000
 _PR_SET_PDEATHSIG = 1
 _HOUSEKEEPING_SECONDS = 20.0
 _PROBE_SECONDS = 1.0
+_KILL_SECONDS = 5.0
 
 EventKind = Literal["started", "ready", "exited", "stopping"]
 
@@ -201,24 +202,27 @@ class Supervisor:
             if kept.process is not None and kept.process.poll() is None:
                 self.announce(Event("stopping", kept.child, ""))
                 kept.process.send_signal(signal.SIGINT)
-        left = self._wait_for_groups(self._groups, self.timing.grace)
+        left = self._wait_for_groups(self._groups, self.timing.grace, self._hurry)
         _signal_groups(left, signal.SIGTERM)
-        left = self._wait_for_groups(left, self.timing.terminate_grace)
+        left = self._wait_for_groups(left, self.timing.terminate_grace, self._hurry)
         _signal_groups(left, signal.SIGKILL)
+        self._wait_for_groups(left, _KILL_SECONDS, threading.Event())
         for kept in self._kept:
             if kept.process is not None:
                 kept.process.wait()
 
-    def _wait_for_groups(self, groups: set[int], seconds: float) -> set[int]:
+    def _wait_for_groups(
+        self, groups: set[int], seconds: float, enough: threading.Event
+    ) -> set[int]:
         """Wait until no process of these groups is left; return the groups that are not empty."""
         deadline = time.monotonic() + seconds
         while left := living_groups(groups):
             for kept in self._kept:
                 if kept.process is not None:
                     kept.process.poll()
-            if self._hurry.is_set() or time.monotonic() >= deadline:
+            if enough.is_set() or time.monotonic() >= deadline:
                 return left
-            self._hurry.wait(0.1)
+            enough.wait(0.1)
         return set()
 
     @contextlib.contextmanager
