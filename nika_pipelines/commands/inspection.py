@@ -28,11 +28,11 @@ def inspect_file(
     as_json: Json = False,
 ) -> None:
     """Read a file as intake would, without processing it: writes table.csv and intake.json."""
-    from nika_pipelines.intake.take_in import inspect
-
     settings = settings_in_force()
     with document(as_json) as emit:
         source = one_file(file)
+        from nika_pipelines.intake.take_in import inspect
+
         try:
             out.mkdir(parents=True, exist_ok=True)
             inspect(source, file.name, out, settings)
