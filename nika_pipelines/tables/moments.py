@@ -9,6 +9,7 @@ sample skewness and kurtosis", The Statistician 47 (1998) 183-189.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,7 @@ def histogram_edges(spread: Spread) -> list[float]:
     low, high = float(spread.low), float(spread.high)
     if low == high:
         half = max(0.5, abs(low) * 1e-9)
-        return [low - half, high + half]
+        return [max(low - half, -sys.float_info.max), min(high + half, sys.float_info.max)]
     if spread.is_integer and high - low < EXACT_INTEGER > max(abs(low), abs(high)):
         width = max(1, math.ceil((high - low + 1) / _bins(spread)))
         count = math.ceil((high - low + 1) / width)
@@ -148,7 +149,7 @@ def _moments(spread: Spread, sums: dict[str, Any], edges: list[float]) -> Moment
     shift = sums["s1"] / n
     m2, m3, m4 = _central_sums(n, shift, sums)
     return Moments(
-        mean=finite(centre + _scaled(shift, exponent)),
+        mean=min(max(centre + _scaled(shift, exponent), float(spread.low)), float(spread.high)),
         std=finite(_scaled(math.sqrt(m2 / (n - 1)), exponent)),
         skewness=_skewness(n, m2, m3),
         kurtosis=_kurtosis(n, m2, m4),

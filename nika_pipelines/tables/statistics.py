@@ -9,6 +9,7 @@ GROUP BY, which DuckDB spills to disk when it must. Columns are read in batches,
 that the exact quartiles of a batch fit in memory.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -119,10 +120,9 @@ def _basics(
         row = _row(con, f"SELECT {', '.join(expressions)} FROM {source}")
         for column, values in zip(batch, row, strict=True):
             found[column.name] = _read_basics(values)
-    if not sorts_in_memory:
-        for column in columns:
-            if column.type in _NUMERIC and found[column.name].finite:
-                found[column.name] = _with_sorted_quartiles(con, source, column, found[column.name])
+    for column in columns:
+        if column.type in _NUMERIC and _needs_sorting(found[column.name]):
+            found[column.name] = _with_sorted_quartiles(con, source, column, found[column.name])
     return found
 
 
@@ -161,10 +161,17 @@ def _read_basics(values: dict[str, Any]) -> _Basics:
     )
 
 
+def _needs_sorting(basics: _Basics) -> bool:
+    """Whether quartiles were not taken, or overflowed between values of 1e308 and -1e308."""
+    if not basics.finite:
+        return False
+    return basics.quartiles is None or not all(map(math.isfinite, basics.quartiles))
+
+
 def _with_sorted_quartiles(
     con: "DuckDBPyConnection", source: str, column: Column, basics: _Basics
 ) -> _Basics:
-    """Quartiles by an external sort, for columns that do not fit in memory."""
+    """Quartiles by a sort that may spill to disk, two order statistics for each."""
     name = quoted(column.name)
     where = f"isfinite({name})" if column.type == "float" else f"{name} IS NOT NULL"
     places = [(basics.finite - 1) * share for share in (0.25, 0.5, 0.75)]
@@ -180,7 +187,7 @@ def _with_sorted_quartiles(
     for place in places:
         low = found[int(place) + 1]
         high = found.get(int(place) + 2, low)
-        quartiles.append(low + (high - low) * (place - int(place)))
+        quartiles.append(_between(low, high, place - int(place)))
     return _Basics(
         basics.count,
         basics.finite,
@@ -188,6 +195,11 @@ def _with_sorted_quartiles(
         basics.high,
         (quartiles[0], quartiles[1], quartiles[2]),
     )
+
+
+def _between(low: float, high: float, share: float) -> float:
+    step = high - low
+    return low + step * share if math.isfinite(step) else low * (1 - share) + high * share
 
 
 def _spread(column: Column, basics: _Basics) -> Spread | None:
