@@ -7,7 +7,7 @@ which records are header or preamble (structure).
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from nika_pipelines.intake.record_scan import Cut, Marks, cut_block
 from nika_pipelines.intake.records import Dialect
@@ -111,7 +111,7 @@ def _cells(block: bytes, cut: Cut, marks: Marks, dialect: Dialect, place: int) -
         return []
     inner = cut.delimiters[np.searchsorted(cut.delimiters, start) :][: int(cut.fields[place]) - 1]
     borders = [start - 1, *inner.tolist(), end]
-    pieces = [block[a + 1 : b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [block[a + 1 : b] for a, b in pairwise(borders)]
     return [_unquoted(piece.decode("utf-8", "replace"), marks, dialect) for piece in pieces]
 
 
@@ -138,6 +138,8 @@ def _delimiters_in(sample: str) -> list[str]:
     found = [delimiter for delimiter in SINGLE_DELIMITERS if delimiter in sample]
     if DOUBLE_DELIMITER in sample:
         found.append(DOUBLE_DELIMITER)
+        if "|" not in sample.replace(DOUBLE_DELIMITER, ""):
+            found.remove("|")
     return found or [","]
 
 

@@ -159,7 +159,7 @@ def _csv_scan(path: Path, reading: Reading, survey: Survey, *, skip: int, strict
     """The table function that reads the accepted records."""
     marks = reading.marks
     quote = literal(chr(marks.quote)) if marks.quote else "''"
-    columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(reading.names)))
+    columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(reading.layout.width))
     return (
         f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, "
         f"delim = {literal(chr(marks.delimiter))}, quote = {quote}, escape = {quote}, "
@@ -195,6 +195,9 @@ def _copy_to(
 
 
 def _cell(place: int, reading: Reading) -> str:
+    """One column; names beyond the rows' cells head empty columns."""
+    if place >= reading.layout.width:
+        return "NULL::VARCHAR"
     if reading.stand_in is None:
         return f"c{place}"
     return f"replace(c{place}, chr({reading.marks.delimiter}), {literal(reading.stand_in)})"

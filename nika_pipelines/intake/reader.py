@@ -90,6 +90,10 @@ def _read_decoded(
         structure, layout = _structure(sample, whole, guess, marks, settings)
     with _timed(clock, "scan"):
         survey = survey_file(path, marks, layout, settings)
+        if survey.records[Kind.LONG] and structure.dropped_last:
+            # The last columns were empty in the sample only.
+            structure, layout = _structure(sample, whole, guess, marks, settings, keep=True)
+            survey = survey_file(path, marks, layout, settings)
         layout, footer = _take_footer(survey, layout, guess)
         judge(survey, structure, settings)
     with _timed(clock, "parse"):
@@ -154,14 +158,20 @@ def _unused_byte(path: Path) -> str:
 
 
 def _structure(
-    sample: str, whole: bool, guess: DialectGuess, marks: Marks, settings: Settings
+    sample: str,
+    whole: bool,
+    guess: DialectGuess,
+    marks: Marks,
+    settings: Settings,
+    *,
+    keep: bool = False,
 ) -> tuple[Structure, Layout]:
     """Infer the structure from the sample's records; an Excel ``sep=`` line is preamble."""
     records = cells_of(sample, guess.dialect, whole=whole)
     if not records:
         records = cells_of(sample, guess.dialect, whole=True)
     skipped = 1 if guess.sep_line else 0
-    structure = infer_structure([list(record) for record in records[skipped:]], settings)
+    structure = infer_structure(list(records[skipped:]), settings, keep_empty_last=keep)
     structure = replace(structure, preamble=structure.preamble + skipped)
     header = None
     if structure.header == 1:
@@ -230,6 +240,12 @@ def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) ->
         raise UploadRejected("FIELD_TOO_LONG", "Cells are longer than allowed.", details)
     if survey.lines[Kind.QUOTE] > ragged:
         raise UploadRejected("UNCLOSED_QUOTE", "Quotes swallow many lines.", details)
+    if survey.longest_other_run >= max(_FEW_BAD_ROWS, 0.5 * survey.rejected):
+        raise UploadRejected(
+            "MULTIPLE_TABLES",
+            f"{survey.longest_other_run:,} rows in a row agree on another number of cells.",
+            details,
+        )
     raise UploadRejected(
         "RAGGED",
         f"{share:.0%} of the rows do not have the {structure.width} cells of the table.",

@@ -11,6 +11,7 @@ line end; any other quote is a literal. Each run of quotes is therefore one of f
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -47,12 +48,13 @@ class Cut:
         stops: byte after the line end.
         fields: cells in each record.
         lines: physical lines that each record covers.
-        delimiters: positions of the delimiters that cut cells.
+        borders: positions of the delimiters and line ends that cut.
+        delimiting: which of the borders are delimiters.
         doubled: quotes that are literals inside a quoted cell and were not doubled.
         escaped: bytes taken literally because an escape character stands before them.
         broken: records with quotes or escapes that no two readers agree upon.
         used: bytes that belong to complete records.
-        inside_quote: whether the rest of the block is an open quoted cell.
+        inside_quote: whether the block ends inside a quoted cell.
         carriage_ends: records that end with CR LF.
         lone_carriage_ends: records that end with CR alone.
     """
@@ -62,7 +64,8 @@ class Cut:
     stops: "Positions"
     fields: "Positions"
     lines: "Positions"
-    delimiters: "Positions"
+    borders: "Positions"
+    delimiting: "Flags"
     doubled: "Positions"
     escaped: "Positions"
     broken: "Flags"
@@ -71,10 +74,28 @@ class Cut:
     carriage_ends: int
     lone_carriage_ends: int
 
+    @cached_property
+    def delimiters(self) -> "Positions":
+        """Positions of the delimiters that cut cells."""
+        return self.borders[self.delimiting]
+
+
+@dataclass(frozen=True)
+class _Special:
+    """The bytes of a block that can cut: quotes, delimiters, line ends.
+
+    Attributes:
+        at: their positions.
+        values: the bytes.
+    """
+
+    at: "Positions"
+    values: "Bytes"
+
 
 @dataclass(frozen=True)
 class _Quotes:
-    """Where quoted cells lie in a block."""
+    """Which special bytes lie inside quoted cells, and which quotes are odd."""
 
     inside: "Flags | None"
     doubled: "Positions"
@@ -115,34 +136,34 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
 
     buffer = np.frombuffer(block, dtype=np.uint8)
     escaped = _escaped(buffer, block, marks)
-    quotes = _quoted(buffer, block, marks, escaped)
-    line_ends, crlf = _line_ends(buffer, block, final)
-    cutting = line_ends if quotes.inside is None else line_ends & ~quotes.inside
-    delimiting = buffer == marks.delimiter
+    special = _special(buffer, block, marks, escaped, final)
+    quotes = _quoted(buffer, special, marks)
+    cutting = special.values != marks.quote
     if quotes.inside is not None:
-        delimiting &= ~quotes.inside
-    if escaped.size:
-        cutting[escaped] = False
-        delimiting[escaped] = False
-    last = np.flatnonzero(cutting)
-    stops = last + 1
-    if final and (not stops.size or stops[-1] < buffer.size):
-        stops = np.append(stops, buffer.size)
+        cutting &= ~quotes.inside
+    borders, values = special.at[cutting], special.values[cutting]
+    line_ends = np.flatnonzero(values != marks.delimiter)
+    last = borders[line_ends]
+    counts = np.diff(line_ends, prepend=-1)
+    lines = _lines_covered(special, marks, cutting, escaped, buffer)
+    if final and (not last.size or last[-1] + 1 < buffer.size):
         last = np.append(last, buffer.size)
+        counts = np.append(counts, borders.size - counts.sum() + 1)
+        lines = np.append(lines, _last_lines(special, marks, escaped, buffer) - lines.sum())
+    stops = np.minimum(last + 1, buffer.size)
     starts = np.concatenate((np.zeros(1, np.int64), stops[:-1])) if stops.size else stops
-    carriages = _carriage_before(buffer, last, starts) if crlf else np.zeros_like(last)
-    delimiters = np.flatnonzero(delimiting)
-    fields = np.diff(np.searchsorted(delimiters, stops), prepend=0) + 1
+    carriages = _carriage_before(buffer, block, last, starts)
     return Cut(
         starts=starts,
         ends=last - carriages,
         stops=stops,
-        fields=fields,
-        lines=_lines_covered(line_ends, quotes.inside, escaped, stops, buffer.size),
-        delimiters=delimiters,
+        fields=counts,
+        lines=lines,
+        borders=borders,
+        delimiting=values == marks.delimiter,
         doubled=quotes.doubled,
         escaped=escaped,
-        broken=_holding(_broken(buffer, quotes, escaped, marks), stops),
+        broken=_holding(_broken(buffer, quotes, special, escaped, marks), stops),
         used=int(stops[-1]) if stops.size else 0,
         inside_quote=quotes.open_at_end,
         carriage_ends=int(carriages.sum()),
@@ -150,24 +171,36 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
     )
 
 
-def _line_ends(buffer: "Bytes", block: bytes, final: bool) -> "tuple[Flags, bool]":
-    """Which bytes end a physical line, and whether any line ends with CR LF."""
-    line_feed = buffer == _LF
-    if b"\r" not in block:
-        return line_feed, False
-    carriage = buffer == _CR
-    if not final:
-        # Its line feed may be the first byte of the next block.
-        carriage[-1] = False
-    lone = carriage.copy()
-    lone[:-1] &= ~line_feed[1:]
-    return line_feed | lone, b"\r\n" in block
+def _special(
+    buffer: "Bytes", block: bytes, marks: Marks, escaped: "Positions", final: bool
+) -> _Special:
+    """Find the bytes that can cut; of CR LF only the LF counts."""
+    import numpy as np
+
+    mask = buffer == _LF
+    mask |= buffer == marks.delimiter
+    if marks.quote is not None and bytes([marks.quote]) in block:
+        mask |= buffer == marks.quote
+    if b"\r" in block:
+        lone = buffer == _CR
+        lone[:-1] &= buffer[1:] != _LF
+        # At the end of a block its LF may be the first byte of the next.
+        lone[-1] &= final
+        mask |= lone
+    if escaped.size:
+        mask[escaped] = False
+    at = np.flatnonzero(mask)
+    return _Special(at, buffer[at])
 
 
-def _carriage_before(buffer: "Bytes", last: "Positions", starts: "Positions") -> "Positions":
+def _carriage_before(
+    buffer: "Bytes", block: bytes, last: "Positions", starts: "Positions"
+) -> "Positions":
     """1 where the line end at ``last`` is CR LF, else 0."""
     import numpy as np
 
+    if b"\r\n" not in block:
+        return np.zeros_like(last)
     within = np.minimum(last, buffer.size - 1)
     before = np.maximum(last - 1, 0)
     pair = (buffer[within] == _LF) & (last < buffer.size)
@@ -184,7 +217,9 @@ def _lone_carriages(buffer: "Bytes", block: bytes, last: "Positions") -> int:
     return int(np.count_nonzero(buffer[last[last < buffer.size]] == _CR))
 
 
-def _broken(buffer: "Bytes", quotes: _Quotes, escaped: "Positions", marks: Marks) -> "Positions":
+def _broken(
+    buffer: "Bytes", quotes: _Quotes, special: _Special, escaped: "Positions", marks: Marks
+) -> "Positions":
     """Positions that make their record unreadable for the parser.
 
     Besides odd quotes these are escapes outside quotes that hide a delimiter or a line end.
@@ -193,28 +228,43 @@ def _broken(buffer: "Bytes", quotes: _Quotes, escaped: "Positions", marks: Marks
 
     if not escaped.size:
         return quotes.broken
-    bare = escaped if quotes.inside is None else escaped[~quotes.inside[escaped]]
+    bare = escaped
+    if quotes.inside is not None:
+        before = np.searchsorted(special.at, escaped) - 1
+        bare = escaped[~(quotes.inside[np.maximum(before, 0)] & (before >= 0))]
     hidden = bare[buffer[bare] != marks.escape]
     return np.concatenate((quotes.broken, hidden))
 
 
 def _lines_covered(
-    line_ends: "Flags",
-    inside: "Flags | None",
-    escaped: "Positions",
-    stops: "Positions",
-    size: int,
+    special: _Special, marks: Marks, cutting: "Flags", escaped: "Positions", buffer: "Bytes"
 ) -> "Positions":
-    """The number of physical lines of each record."""
+    """The number of physical lines of each record that has a line end."""
     import numpy as np
 
-    if inside is None and not escaped.size:
-        return np.ones(stops.size, np.int64)
-    every = np.flatnonzero(line_ends)
-    counts = np.diff(np.searchsorted(every, stops), prepend=0)
-    if stops.size and stops[-1] == size and not (line_ends.size and line_ends[-1]):
-        counts[-1] += 1
-    return counts
+    is_end = (special.values == _LF) | (special.values == _CR)
+    cuts = np.flatnonzero(is_end & cutting)
+    if not escaped.size:
+        if cuts.size == np.count_nonzero(is_end):
+            return np.ones(cuts.size, np.int64)
+        return np.diff(np.cumsum(is_end)[cuts], prepend=0)
+    every = _every_line_end(special, escaped, buffer)
+    return np.diff(np.searchsorted(every, special.at[cuts], side="right"), prepend=0)
+
+
+def _last_lines(special: _Special, marks: Marks, escaped: "Positions", buffer: "Bytes") -> int:
+    """All physical lines of a final block; its last byte may be an inner line end."""
+    every = _every_line_end(special, escaped, buffer)
+    return int(every.size) + int(not every.size or every[-1] + 1 < buffer.size)
+
+
+def _every_line_end(special: _Special, escaped: "Positions", buffer: "Bytes") -> "Positions":
+    """Positions of all physical line ends, those behind an escape included."""
+    import numpy as np
+
+    plain = special.at[(special.values == _LF) | (special.values == _CR)]
+    hidden = escaped[(buffer[escaped] == _LF) | (buffer[escaped] == _CR)]
+    return np.sort(np.concatenate((plain, hidden))) if hidden.size else plain
 
 
 def _escaped(buffer: "Bytes", block: bytes, marks: Marks) -> "Positions":
@@ -233,19 +283,41 @@ def _escaped(buffer: "Bytes", block: bytes, marks: Marks) -> "Positions":
     return after[special]
 
 
-def _quoted(buffer: "Bytes", block: bytes, marks: Marks, escaped: "Positions") -> _Quotes:
-    """Find the quoted cells from the runs of quotes."""
+def _quoted(buffer: "Bytes", special: _Special, marks: Marks) -> _Quotes:
+    """Find the quoted cells."""
     import numpy as np
 
     none = np.zeros(0, np.int64)
-    if marks.quote is None or bytes([marks.quote]) not in block:
+    is_quote = special.values == marks.quote
+    order = np.flatnonzero(is_quote)
+    if not order.size:
         return _Quotes(None, none, none, False)
-    is_quote = buffer == marks.quote
-    if escaped.size:
-        is_quote[escaped] = False
-    quotes = np.flatnonzero(is_quote)
-    if not quotes.size:
-        return _Quotes(None, none, none, False)
+    quotes = special.at[order]
+    if _is_regular(buffer, quotes, marks):
+        inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)).view(bool)
+        return _Quotes(inside, none, none, bool(inside[-1]))
+    return _quoted_by_runs(buffer, special, order, quotes, marks)
+
+
+def _is_regular(buffer: "Bytes", quotes: "Positions", marks: Marks) -> bool:
+    """Whether every quote opens, closes or is doubled by the book, so that parity decides."""
+    import numpy as np
+
+    bookish = np.zeros(256, bool)
+    bookish[[marks.delimiter, marks.quote or 0, _LF, _CR]] = True
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = bookish[buffer[opening - 1]] | (opening == 0)
+    after = bookish[buffer[np.minimum(closing + 1, buffer.size - 1)]]
+    after |= closing == buffer.size - 1
+    return bool(before.all() and after.all())
+
+
+def _quoted_by_runs(
+    buffer: "Bytes", special: _Special, order: "Positions", quotes: "Positions", marks: Marks
+) -> _Quotes:
+    """Find the quoted cells from the runs of quotes, stray ones included."""
+    import numpy as np
+
     fresh = np.flatnonzero(np.diff(quotes, prepend=-2) != 1)
     first = quotes[fresh]
     length = np.diff(fresh, append=quotes.size)
@@ -254,11 +326,10 @@ def _quoted(buffer: "Bytes", block: bytes, marks: Marks, escaped: "Positions") -
     odd = length % 2 == 1
     after = _states(odd & opening & closing, odd & (opening ^ closing), opening)
     before = np.concatenate((np.zeros(1, bool), after[:-1]))
-    toggles = np.zeros(buffer.size, np.uint8)
-    toggles[first[before != after]] = 1
-    inside = np.bitwise_xor.accumulate(toggles).view(bool)
+    toggles = np.zeros(special.at.size, np.uint8)
+    toggles[order[fresh[before != after]]] = 1
     return _Quotes(
-        inside=inside,
+        inside=np.bitwise_xor.accumulate(toggles).view(bool),
         doubled=first[odd & before & after],
         broken=first[~odd & ~before & opening & ~closing],
         open_at_end=bool(after[-1]),

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import TYPED_CELL
@@ -32,9 +33,11 @@ class Structure:
         preamble: records above the header (blank ones among them included).
         header: records of the header; 0 when the names were generated.
         width: cells of a data record.
-        names: final names, unique without regard to case.
+        names: final names, unique without regard to case; more than `width` when the rows leave
+            out their last cells.
         source_names: the header as written.
         warnings: renamed columns, doubtful headers.
+        dropped_last: whether last columns without name and value were left out.
     """
 
     preamble: int
@@ -43,14 +46,18 @@ class Structure:
     names: list[str]
     source_names: list[str]
     warnings: list[IntakeWarning] = field(default_factory=list)
+    dropped_last: bool = False
 
 
-def infer_structure(records: list[Record], settings: Settings) -> Structure:
+def infer_structure(
+    records: list[Record], settings: Settings, *, keep_empty_last: bool = False
+) -> Structure:
     """Infer where the table begins and what its columns are called.
 
     Args:
         records: the first records as cells; blank records are empty lists.
         settings: the limits in force.
+        keep_empty_last: keep last columns that have neither name nor value in these records.
 
     Raises:
         UploadRejected: TOO_MANY_COLUMNS, or NO_DATA_ROWS when there is nothing but a header.
@@ -62,28 +69,33 @@ def infer_structure(records: list[Record], settings: Settings) -> Structure:
             f"The table has {width:,} columns; at most {settings.max_columns:,} are taken.",
             {"detected": width, "limit": settings.max_columns},
         )
-    first = _first_row(records, width, settings.max_preamble_rows)
-    rows = [_fitted(record, width) for record in records[first:]]
+    first, rows = _table_rows(records, width, settings.max_preamble_rows)
     header, doubt = _header_rows(rows)
     source_names = _joined_header(rows, header, width)
-    width = _without_empty_last(rows[header:], source_names, width)
-    source_names = source_names[:width]
+    width = min(width, len(source_names))
+    full = width
+    if not keep_empty_last and len(source_names) == width:
+        width = _without_empty_last(rows[header:], source_names, width)
+        source_names = source_names[:width]
     names, renamed = unique_names(source_names, settings.max_header_characters)
     warnings = []
+    if len(names) > width:
+        doubt = f"The header has {len(names)} names, the rows have {width} cells."
     if doubt:
         warnings.append(IntakeWarning(WarningCode.HEADER_UNSURE, doubt))
     if renamed and header:
         text = "Columns got other names: " + ", ".join(renamed[:10])
         warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
-    return Structure(first, header, width, names, source_names, warnings)
+    return Structure(first, header, width, names, source_names, warnings, width < full)
 
 
 def modal_width(records: Sequence[Record]) -> int:
-    """The most frequent number of cells; on a tie the larger."""
+    """The most frequent number of cells; on a tie one above 1, then the first in the file."""
     widths = Counter(len(record) for record in records if any(cell.strip() for cell in record))
     if not widths:
         return 1
-    return max(widths.items(), key=lambda item: (item[1], item[0]))[0]
+    # A Counter keeps the order of the file, and max() takes the first of equals.
+    return max(widths.items(), key=lambda item: (item[1], item[0] > 1))[0]
 
 
 def unique_names(source_names: list[str], longest: int) -> tuple[list[str], list[str]]:
@@ -142,11 +154,34 @@ def is_typed(cell: str) -> bool:
     return TYPED_CELL.fullmatch(cell.strip()) is not None
 
 
+def _table_rows(records: list[Record], width: int, most: int) -> tuple[int, list[list[str]]]:
+    """The first record of the table, and the records from there on, cut to the table's width.
+
+    A header may have another number of cells than its rows: one less when the rows begin with a
+    name or end with a delimiter, more when the rows leave out their last cells.
+    """
+    first = _first_row(records, width, most)
+    rows = [_fitted(record, width) for record in records[first:]]
+    above = [cell.strip() for cell in records[first - 1]] if first else []
+    if len(above) < 2 or not all(above) or any(is_typed(cell) for cell in above):
+        return first, rows
+    if len(above) not in (width, width + 1, width - 1) and len(above) <= width:
+        return first, rows
+    if len(above) == width or _evidence(rows, 1) > 0:
+        return first, rows
+    if len(above) > width:
+        return first - 1, [above, *rows]
+    if all(not row[-1].strip() for row in rows if row):
+        return first - 1, [above, *(row[:-1] for row in rows)]
+    return first - 1, [["", *above], *rows]
+
+
 def _first_row(records: list[Record], width: int, most: int) -> int:
     """The first record of the modal width that is filled enough to belong to the table."""
     for place, record in enumerate(records[: most + 1]):
-        filled = sum(1 for cell in record if cell.strip())
-        if len(record) >= width and filled >= min(2, width) and not _is_comment(record, records):
+        filled = sum(1 for cell in record[:width] if cell.strip())
+        fits = len(record) >= width and not any(cell.strip() for cell in record[width:])
+        if fits and filled >= min(2, width) and not _is_comment(records, place, width):
             return place
     for place, record in enumerate(records):
         if len(record) == width and any(cell.strip() for cell in record):
@@ -154,14 +189,19 @@ def _first_row(records: list[Record], width: int, most: int) -> int:
     return 0
 
 
-def _is_comment(record: Record, records: list[Record]) -> bool:
-    """A line that starts with ``#`` while most do not."""
-    if not record[0].startswith("#"):
+def _is_comment(records: list[Record], place: int, width: int) -> bool:
+    """A line that starts with ``#`` above lines that do not, unless it heads them."""
+    if not _starts_with_hash(records[place]):
         return False
-    starts = sum(1 for other in records if other and other[0].startswith("#"))
-    return starts < 0.5 * len(records) and any(
-        other and other[0].startswith("#") for other in records if other is not record
-    )
+    if sum(map(_starts_with_hash, records)) >= 0.5 * len(records):
+        return False
+    below = [_fitted(record, width) for record in records[place + 1 :]]
+    heads = bool(below) and not _starts_with_hash(below[0]) and len(records[place]) == width
+    return not (heads and _evidence([records[place], *below], 1) > 0 >= _evidence(below, 1))
+
+
+def _starts_with_hash(record: Record) -> bool:
+    return bool(record) and record[0].startswith("#")
 
 
 def _fitted(record: Record, width: int) -> list[str]:
@@ -176,7 +216,7 @@ def _header_rows(rows: list[list[str]]) -> tuple[int, str | None]:
     evidence = _evidence(rows, 1)
     if evidence < 0:
         return 0, None
-    if evidence == 0 and not _could_be_names(rows[0], body):
+    if evidence == 0 and not _could_be_names(rows[0], body[:3]):
         return 0, "The first row looks like data; column names were generated."
     header = 1
     while header < _MAX_HEADER_ROWS and _continues_header(rows, header):
@@ -229,15 +269,16 @@ def _counts_up(row: Record) -> bool:
     textual = [cell for cell in filled if cell and not is_typed(cell)]
     if len(numbers) < 2 or len(numbers) + len(textual) != len(filled) or not textual:
         return False
-    steps = {second - first for first, second in zip(numbers, numbers[1:], strict=False)}
+    steps = {second - first for first, second in pairwise(numbers)}
     return steps in ({1}, {-1}) and filled[0] == textual[0]
 
 
 def _could_be_names(row: Record, body: Sequence[Record]) -> bool:
-    """Whether all-text cells are names: filled, distinct, short and not values below."""
+    """Whether all-text cells can be names: filled, distinct and short."""
     filled = [cell.strip() for cell in row if cell.strip()]
     distinct = len({cell.casefold() for cell in filled}) == len(filled)
-    return len(filled) >= 0.5 * len(row) and distinct and max(map(len, filled), default=0) <= 200
+    used = sum(1 for column in zip(*(line for line in body if line), strict=True) if any(column))
+    return len(filled) >= 0.5 * used and distinct and max(map(len, filled), default=0) <= 200
 
 
 def _continues_header(rows: list[list[str]], place: int) -> bool:

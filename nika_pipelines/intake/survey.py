@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
 
 TAIL_RECORDS = 12
-_RUN_OF_ANOTHER_TABLE = 2
 
 
 class Kind(IntEnum):
@@ -89,6 +88,7 @@ class Survey:
     lone_carriage_ends: int = 0
     open_lines: int = 0
     other_table: bool = False
+    longest_other_run: int = 0
     tail: deque[TailRecord] = field(default_factory=lambda: deque(maxlen=TAIL_RECORDS))
 
     @property
@@ -199,6 +199,7 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     survey.lines_above_data += int(cut.lines[:above].sum())
     survey.irregular |= _irregular(piece, above)
     survey.other_table |= _starts_another_table(piece, blank_before)
+    survey.longest_other_run = max(survey.longest_other_run, _longest_other_run(piece))
     if cut.inside_quote and cut.used == len(piece.block):
         survey.open_lines = int(cut.lines[-1])
     _remember_tail(survey, piece, blank_before)
@@ -242,6 +243,19 @@ def _starts_another_table(piece: Classified, blank_before: bool) -> bool:
     return bool(run.any())
 
 
+def _longest_other_run(piece: Classified) -> int:
+    """The most records in a row that agree on the same wrong number of cells."""
+    import numpy as np
+
+    wrong = (piece.kinds == Kind.SHORT) | (piece.kinds == Kind.LONG)
+    if not wrong.any():
+        return 0
+    fields = np.where(wrong, piece.cut.fields, 0)[piece.kinds != Kind.BLANK]
+    begins = np.flatnonzero(np.diff(fields, prepend=-1))
+    lengths = np.diff(begins, append=fields.size)
+    return int(lengths[fields[begins] > 1].max(initial=0))
+
+
 def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> None:
     import numpy as np
 
@@ -270,8 +284,8 @@ def _kinds(
     ends = cut.ends
     if (cut.fields != layout.width).any():
         kinds[cut.fields < layout.width] = Kind.SHORT
-        ends = _trim(cut, kinds, layout.width)
-        kinds[((kinds == Kind.SHORT) | (kinds == Kind.LONG)) & (cut.lines > 1)] = Kind.QUOTE
+        ends = _trim(block, cut, kinds, marks, layout.width)
+        kinds[(kinds >= Kind.SHORT) & (cut.lines > 1)] = Kind.QUOTE
     _mark_too_long(cut, kinds, settings.max_field_bytes)
     kinds[cut.broken] = Kind.QUOTE
     if cut.inside_quote and cut.used == len(block):
@@ -288,20 +302,34 @@ def _kinds(
     return kinds, ends
 
 
-def _trim(cut: Cut, kinds: "Kinds", width: int) -> "Positions":
+def _trim(block: bytes, cut: Cut, kinds: "Kinds", marks: Marks, width: int) -> "Positions":
     """Mark long records; those whose extra cells are all empty end before them."""
     import numpy as np
 
     ends = cut.ends.copy()
     long = np.flatnonzero(cut.fields > width)
     if long.size:
-        extra = cut.fields[long] - width
         behind = np.searchsorted(cut.delimiters, cut.stops[long])
-        first_extra = cut.delimiters[behind - extra]
-        empty = cut.ends[long] - first_extra == extra
+        first_extra = cut.delimiters[behind - (cut.fields[long] - width)]
+        empty = _filled_bytes(block, marks, first_extra, cut.ends[long], quotes_fill=False) == 0
         kinds[long] = np.where(empty, Kind.TRIMMED, Kind.LONG)
         ends[long[empty]] = first_extra[empty]
     return ends
+
+
+def _filled_bytes(
+    block: bytes, marks: Marks, starts: "Positions", ends: "Positions", *, quotes_fill: bool
+) -> "Positions":
+    """How many bytes between ``starts`` and ``ends`` are more than blanks and delimiters."""
+    import numpy as np
+
+    buffer = np.frombuffer(block, np.uint8)
+    filled = (buffer > 32) & (buffer != marks.delimiter)
+    if marks.quote is not None and not quotes_fill:
+        filled &= buffer != marks.quote
+    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(filled)))
+    count: Positions = sums[ends] - sums[starts]
+    return count
 
 
 def _mark_too_long(cut: Cut, kinds: "Kinds", limit: int) -> None:
@@ -356,9 +384,8 @@ def _blank(block: bytes, cut: Cut, marks: Marks) -> "Positions":
     candidates = np.flatnonzero(open_start & open_end & ~empty)
     void = np.flatnonzero(empty)
     if candidates.size:
-        filled = (buffer > 32) & (buffer != marks.delimiter)
-        sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(filled)))
-        count = sums[cut.ends[candidates]] - sums[cut.starts[candidates]]
+        starts, ends = cut.starts[candidates], cut.ends[candidates]
+        count = _filled_bytes(block, marks, starts, ends, quotes_fill=True)
         void = np.concatenate((void, candidates[count == 0]))
     return void
 
