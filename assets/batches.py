@@ -7,6 +7,7 @@ the loop logs every event itself, per asset and partition, and a file that fails
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,13 +22,14 @@ from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.archive import StillBeingWrittenError
 from resources.ledger import later
+from resources.warehouse import Warehouse
 from resources.workspace import Workspace
 
 BATCH_TAG = "nika/batch"
 ATTEMPT_TAG = "nika/attempt"
 
 
-class DuplicateUpload(Exception):  # noqa: N818 - an outcome, not an error
+class DuplicateUpload(Exception):
     """The upload has the content and name of a finished one; nothing is computed again."""
 
     def __init__(self, original: Upload) -> None:
@@ -108,7 +110,7 @@ class Chain:
         gate: asset and check that fail when a file is refused.
         partitions_def: its uploads.
         owners: who answers for it.
-        finish: called once per run with the workspace and resources, after the last upload.
+        finish: brings the warehouse up to date; called once per run, after the last upload.
     """
 
     feed: str
@@ -116,7 +118,7 @@ class Chain:
     gate: tuple[str, str]
     partitions_def: dg.DynamicPartitionsDefinition
     owners: tuple[str, ...]
-    finish: Callable[[Workspace, Any], None]
+    finish: Callable[[Workspace, Warehouse], None]
 
 
 def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
@@ -125,7 +127,29 @@ def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{chain.feed}_chain",
         specs=[_asset_spec(chain, stage) for stage in chain.stages],
-        check_specs=[
+        check_specs=_check_specs(chain),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def process_uploads(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        warehouse: Warehouse,
+    ) -> Iterator[Any]:
+        with workspace.run_locks.hold(context.run.run_id):
+            broken = _process_keys(context, chain, workspace)
+            chain.finish(workspace, warehouse)
+        _fail_run(broken, len(context.partition_keys))
+        yield from ()  # every event was logged in the loop; a generator may leave outputs out
+
+    return process_uploads
+
+
+def _check_specs(chain: Chain) -> list[dg.AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # Partitioned checks are in preview; Dagster is pinned, so they do not change under us.
+        warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec.*")
+        return [
             dg.AssetCheckSpec(
                 check.name,
                 asset=stage.asset,
@@ -134,16 +158,7 @@ def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
             )
             for stage in chain.stages
             for check in stage.checks
-        ],
-        can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        required_resource_keys={"workspace", "warehouse"},
-    )
-    def process_uploads(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        _process_run(context, chain)
-        yield from ()  # every event was logged in the loop; a generator may leave outputs out
-
-    return process_uploads
+        ]
 
 
 def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRejected) -> Path:
@@ -196,27 +211,32 @@ def _asset_spec(chain: Chain, stage: Stage) -> dg.AssetSpec:
     )
 
 
-def _process_run(context: dg.AssetExecutionContext, chain: Chain) -> None:
-    workspace: Workspace = context.resources.workspace
-    run_id = context.run.run_id
+def _process_keys(
+    context: dg.AssetExecutionContext, chain: Chain, workspace: Workspace
+) -> list[str]:
+    """Process the run's uploads one by one; returns those that failed for our reasons."""
     broken: list[str] = []
-    with workspace.run_locks.hold(run_id):
-        keys = list(context.partition_keys)
-        for number, key in enumerate(keys, 1):
-            upload = workspace.ledger.get(key)
-            if upload is None:
-                context.log.error(f"{key}: the ledger knows no such upload")
+    keys = list(context.partition_keys)
+    for number, key in enumerate(keys, 1):
+        upload = workspace.ledger.get(key)
+        if upload is None:
+            context.log.error("%s: the ledger knows no such upload", key)
+            broken.append(key)
+        elif not _is_for_this_run(upload, context.run.tags):
+            context.log.info("%s: left to the run that it is assigned to", key)
+        else:
+            name = display_name(upload.original_name)
+            context.log.info("%d of %d: %s", number, len(keys), name)
+            if not _Worker(context, chain, workspace).process(upload):
                 broken.append(key)
-            elif not _is_for_this_run(upload, context.run.tags):
-                context.log.info(f"{key}: left to the run that it is assigned to")
-            else:
-                context.log.info(f"{number} of {len(keys)}: {display_name(upload.original_name)}")
-                if not _Worker(context, chain, workspace).process(upload):
-                    broken.append(key)
-        chain.finish(workspace, context.resources)
+    return broken
+
+
+def _fail_run(broken: Sequence[str], total: int) -> None:
+    """Fail the run, once every other upload is done, if an upload failed for our reasons."""
     if broken:
         raise dg.Failure(
-            f"{len(broken)} of {len(keys)} uploads failed",
+            f"{len(broken)} of {total} uploads failed",
             metadata={"nika/failed_uploads": "\n".join(broken[:20])},
             allow_retries=False,
         )
@@ -305,10 +325,12 @@ class _Worker:
             "nika/quarantine": str(folder),
         }
         asset, check = self._chain.gate
-        self._log_check(asset, upload.upload_id, StageCheck(check, passed=False, metadata=facts), None)
+        self._log_check(
+            asset, upload.upload_id, StageCheck(check, passed=False, metadata=facts), None
+        )
         self._observe(stage.asset, upload, facts)
         self._context.log.warning(
-            f"{upload.upload_id}: quarantined, {rejection.code}: {display_name(rejection.message)}"
+            "%s: quarantined, %s: %s", upload.upload_id, rejection.code, facts["nika/message"]
         )
 
     def _mark_duplicate(self, upload: Upload, stage: Stage, original: Upload) -> None:
@@ -321,7 +343,7 @@ class _Worker:
         )
         facts = {"nika/state": "duplicate", "nika/duplicate_of": original.upload_id}
         self._observe(stage.asset, upload, facts)
-        self._context.log.info(f"{upload.upload_id}: {message}; nothing computed again")
+        self._context.log.info("%s: %s; nothing computed again", upload.upload_id, message)
 
     def _wait(self, upload: Upload, stage: Stage) -> None:
         settings = self._workspace.settings
@@ -340,7 +362,7 @@ class _Worker:
 
     def _fail(self, upload: Upload, stage: Stage, error: Exception) -> None:
         message = f"{stage.asset}: {type(error).__name__}: {error}"[:2_000]
-        self._context.log.exception(f"{upload.upload_id}: {message}")
+        self._context.log.error("%s: %s", upload.upload_id, message, exc_info=error)
         self._ledger.advance(
             upload.upload_id, UploadState.FAILED, error_code="INTERNAL", message=message
         )
@@ -379,9 +401,7 @@ class _Worker:
             AssetCheckEvaluationTargetMaterializationData,
         )
 
-        filters = dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey(asset), asset_partitions=[partition]
-        )
+        filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
         record = self._context.instance.fetch_materializations(filters, limit=1).records[0]
         return AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp

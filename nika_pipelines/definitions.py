@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from assets.batches import build_chain_asset
 from assets.operations import daily_digest
 from assets.tables import TABLES_CHAIN
-from assets.batches import build_chain_asset
 from nika_pipelines.jobs import BUILD_DAILY_DIGEST, INGEST_TABLES
 from nika_pipelines.schedules import daily_build_daily_digest
 from nika_pipelines.sensors import inbox_sensor, run_failure_sensor

@@ -1,5 +1,7 @@
-"""Jobs: what one run materialises. Per-upload jobs run in one process, because starting another
-costs four times as much as a small file's work."""
+"""Jobs: what one run materialises.
+
+Per-upload jobs run in one process: starting another costs more than a small file's work.
+"""
 
 import dagster as dg
 

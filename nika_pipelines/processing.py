@@ -43,7 +43,9 @@ def candidates(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    return [Path(entry.path) for entry in list_feed(path, datetime.now(UTC), load_settings()).entries]
+    return [
+        Path(entry.path) for entry in list_feed(path, datetime.now(UTC), load_settings()).entries
+    ]
 
 
 def run_now(
@@ -132,7 +134,7 @@ def _execute(upload_ids: Sequence[str], run_id: str, batch_id: str | None) -> No
         defs.get_repository_def().get_job("ingest_tables").execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=dict(partition_range_tags(upload_ids)) | batch_tags,
+            tags=partition_range_tags(upload_ids) | batch_tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

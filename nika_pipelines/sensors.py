@@ -4,7 +4,7 @@ A sensor here never raises for what lies in a folder: what cannot be taken becom
 tried again at the next look.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ from nika_pipelines.jobs import INGEST_TABLES
 from nika_pipelines.partitions import TABLE_UPLOADS
 from nika_pipelines.settings import load_settings
 from resources.inbox import Look
-from resources.ledger import later, open_ledger, utc_now
+from resources.ledger import later, utc_now
 from resources.workspace import Workspace
 
 FEED = "tables"
@@ -28,22 +28,22 @@ FEED = "tables"
     minimum_interval_seconds=load_settings().sensor_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes files that have come to rest in inbox/tables and offers them to runs.",
-    required_resource_keys={"workspace"},
 )
-def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def inbox_sensor(
+    context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.SensorResult | dg.SkipReason:
     """List, plan, emit."""
-    workspace: Workspace = context.resources.workspace
     for run_id in fail_orphans(context.instance, workspace, INGEST_TABLES.name):
-        context.log.warning(f"run {run_id} lost its worker; its uploads are offered again")
+        context.log.warning("run %s lost its worker; its uploads are offered again", run_id)
     live = live_runs(context.instance, INGEST_TABLES.name)
     for upload_id in give_up(workspace, FEED, live):
-        context.log.error(f"{upload_id} is not offered any more; see `nika show {upload_id}`")
+        context.log.error("%s is not offered any more; see `nika show`", upload_id)
     try:
         look = workspace.inbox.look(FEED)
     except OSError as error:
         return dg.SkipReason(f"inbox/{FEED} cannot be listed, trying again: {error.strerror}")
     for notice in look.notices:
-        context.log.warning(f"{display_name(notice.path)}: {notice.message} ({notice.code})")
+        context.log.warning("%s: %s (%s)", display_name(notice.path), notice.message, notice.code)
     registered = context.instance.get_dynamic_partitions(str(TABLE_UPLOADS.name))
     offers = plan_offers(
         workspace.ledger.unfinished(FEED),
@@ -76,15 +76,11 @@ def _run_request(offer: Offer) -> dg.RunRequest:
     if offer.large:
         tags["nika/size"] = "large"
     if len(offer.upload_ids) == 1:
-        return dg.RunRequest(
-            run_key=offer.run_key, partition_key=offer.upload_ids[0], tags=tags
-        )
-    return dg.RunRequest(
-        run_key=offer.run_key, tags=tags | partition_range_tags(offer.upload_ids)
-    )
+        return dg.RunRequest(run_key=offer.run_key, partition_key=offer.upload_ids[0], tags=tags)
+    return dg.RunRequest(run_key=offer.run_key, tags=tags | partition_range_tags(offer.upload_ids))
 
 
-def partition_range_tags(upload_ids: Sequence[str]) -> Mapping[str, str]:
+def partition_range_tags(upload_ids: Sequence[str]) -> dict[str, str]:
     """The run tags that make one run cover uploads that were registered in this order."""
     return {
         "dagster/asset_partition_range_start": upload_ids[0],
@@ -97,9 +93,9 @@ def partition_range_tags(upload_ids: Sequence[str]) -> Mapping[str, str]:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Writes every failed run into the ledger, where `nika doctor` and digests see it.",
 )
-def run_failure_sensor(context: dg.RunFailureSensorContext) -> None:
+def run_failure_sensor(
+    context: dg.RunFailureSensorContext, workspace: dg.ResourceParam[Workspace]
+) -> None:
     """Record the error of a failed run."""
-    settings = load_settings()
-    with open_ledger(settings.data / "ledger.sqlite") as ledger:
-        message = (context.failure_event.message or "the run failed")[:2_000]
-        ledger.record_error("RUN_FAILED", message, run_id=context.dagster_run.run_id)
+    message = (context.failure_event.message or "the run failed")[:2_000]
+    workspace.ledger.record_error("RUN_FAILED", message, run_id=context.dagster_run.run_id)

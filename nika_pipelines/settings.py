@@ -91,6 +91,10 @@ class Settings(BaseSettings):
         3, "attempts", "A file whose worker died alone this often is quarantined INTERNAL.", gt=0
     )
 
+    freshness_days: float = _setting(
+        7.0, "days", "The raw uploads count as stale when none has arrived for this long.", gt=0
+    )
+
     # Engine
     duckdb_memory_mb: int = _setting(192, "MB", "DuckDB's memory limit in one worker.", gt=0)
     duckdb_threads: int = _setting(2, "threads", "DuckDB's threads in one worker.", gt=0)

@@ -223,11 +223,11 @@ def _with_source(upload: Upload, path: str, inode: int | None, size_bytes: int) 
 def _free_name(folder: Path, name: str) -> Path:
     """A path for this name where no file lies yet; a second one gets a copy number."""
     path = folder / name
-    stem, suffix = os.path.splitext(names.safe_name(name))
+    safe = Path(names.safe_name(name))
     for number in range(2, _COPY_TRIES):
         if not os.path.lexists(path):
             return path
-        path = folder / f"{stem} ({number}){suffix}"
+        path = folder / f"{safe.stem} ({number}){safe.suffix}"
     raise FileExistsError(errno.EEXIST, "too many files of this name wait in the inbox", str(path))
 
 

@@ -351,7 +351,9 @@ class Ledger:
         """Files that were seen in the inbox and are not stable yet, by path."""
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(_sightings)).mappings().all()
-        seen = [Seen(**row | {"path": names.path_from_text(row["path"])}) for row in map(dict, rows)]
+        seen = [
+            Seen(**row | {"path": names.path_from_text(row["path"])}) for row in map(dict, rows)
+        ]
         return {one.path: one for one in seen}
 
     def replace_settling(self, settling: Iterable[Seen]) -> None:

@@ -35,7 +35,9 @@ def _bring_up_to_date(
 ) -> None:
     connection.execute("CREATE SCHEMA IF NOT EXISTS tables")
     connection.execute(_UPLOADS)
-    known = dict(connection.execute("SELECT upload_id, finished_at::VARCHAR FROM uploads").fetchall())
+    known = dict(
+        connection.execute("SELECT upload_id, finished_at::VARCHAR FROM uploads").fetchall()
+    )
     changed = [u for u in finished if known.get(u.upload_id) != _stamp(u)]
     for upload in changed:
         connection.execute(
@@ -48,9 +50,7 @@ def _bring_up_to_date(
             _replace_view(connection, upload, workspace)
 
 
-def _replace_view(
-    connection: "DuckDBPyConnection", upload: Upload, workspace: Workspace
-) -> None:
+def _replace_view(connection: "DuckDBPyConnection", upload: Upload, workspace: Workspace) -> None:
     parquet = workspace.lake.folder(upload.feed, upload.upload_id) / "table.parquet"
     connection.execute(
         f"CREATE OR REPLACE VIEW tables.{_quoted(upload.dataset)} AS "

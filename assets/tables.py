@@ -1,0 +1,239 @@
+"""System ``tables``: from a dropped file to a validated table, its statistics, anomalies, report.
+
+Five assets per upload. Each stage reads what the stage before it stored, so that any of them can
+be materialised again alone from the web UI.
+"""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from assets import checks
+from assets.batches import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
+from assets.lineage import ANOMALIES_SCHEMA, STATISTICS_SCHEMA, lineage_from_file, lineage_to_table
+from assets.previews import markdown_preview, verdict_markdown
+from assets.table_report import render_report, result_document
+from nika_pipelines.engine import connect
+from nika_pipelines.intake.identity import content_identity
+from nika_pipelines.intake.names import display_name
+from nika_pipelines.intake.states import UploadState
+from nika_pipelines.partitions import TABLE_UPLOADS
+from nika_pipelines.settings import load_settings
+from resources.warehouse_tables import publish_uploads
+
+FEED = "tables"
+
+
+def raw_upload(given: StageInput) -> StageOutcome:
+    """Hash the file, archive its bytes unchanged and recognise a duplicate."""
+    upload, workspace = given.upload, given.workspace
+    admitted = workspace.archive.admit(upload)
+    identity = content_identity(admitted.sha256)
+    workspace.ledger.advance(
+        upload.upload_id,
+        upload.state,
+        sha256=admitted.sha256,
+        size_bytes=admitted.size_bytes,
+        identity=identity,
+    )
+    original = workspace.ledger.original_of(upload, identity)
+    if original is not None:
+        raise DuplicateUpload(original)
+    return StageOutcome(
+        {
+            "dagster/uri": admitted.path.as_uri(),
+            "nika/filename": display_name(upload.original_name),
+            "nika/size_bytes": admitted.size_bytes,
+            "nika/sha256": admitted.sha256,
+            "nika/received_at": upload.received_at,
+        }
+    )
+
+
+def validated_table(given: StageInput) -> StageOutcome:
+    """Decode, cut into cells, type and check against the contract; keep the typed table."""
+    from nika_pipelines.intake.take_in import take_in
+
+    upload, workspace = given.upload, given.workspace
+    contract = workspace.settings.data / "contracts" / f"{upload.dataset}.yaml"
+    source = workspace.archive.locate(upload)
+    with workspace.lake.publishing(FEED, upload.upload_id) as folder:
+        report = take_in(
+            source, upload.stored_name, folder, workspace.settings, contract, upload.dataset
+        )
+        workspace.lake.write_intake(folder, report)
+    report = workspace.lake.read_intake(FEED, upload.upload_id)
+    version = workspace.ledger.assign_version(upload.upload_id)
+    return StageOutcome(
+        {
+            "dagster/row_count": report.n_rows,
+            "dagster/column_schema": checks.table_schema(report),
+            "dagster/column_lineage": lineage_from_file(report.columns),
+            "dagster/uri": report.table_parquet.as_uri(),
+            "nika/dataset": f"{upload.dataset}, version {version}",
+            "nika/rejected_rows": report.balance.rejected,
+            "nika/warnings": len(report.warnings),
+            "nika/preview": dg.MetadataValue.md(
+                markdown_preview(report.table_parquet, workspace.settings)
+            ),
+        },
+        checks=checks.evaluate_table_checks(report, workspace.settings),
+    )
+
+
+def table_statistics(given: StageInput) -> StageOutcome:
+    """Describe every column and the correlations between them."""
+    from nika_pipelines.tables.statistics import profile_table
+
+    upload, workspace = given.upload, given.workspace
+    report = workspace.lake.read_intake(FEED, upload.upload_id)
+    with connect(workspace.settings) as connection:
+        profile = profile_table(
+            connection, report.table_parquet, report.columns, workspace.settings
+        )
+    path = workspace.report_store.write_document(
+        FEED, upload.upload_id, "statistics", profile.to_json()
+    )
+    return StageOutcome(
+        {
+            "dagster/row_count": len(profile.columns),
+            "dagster/column_schema": STATISTICS_SCHEMA,
+            "dagster/column_lineage": lineage_to_table(STATISTICS_SCHEMA, report.columns),
+            "dagster/uri": path.as_uri(),
+            "nika/correlations": len(profile.correlations),
+        }
+    )
+
+
+def table_anomalies(given: StageInput) -> StageOutcome:
+    """Find unusual values and runs of missing data."""
+    from nika_pipelines.anomalies.engine import detect_anomalies
+    from nika_pipelines.anomalies.storage import write_parquet
+    from nika_pipelines.tables.records import TableProfile
+
+    upload, workspace = given.upload, given.workspace
+    report = workspace.lake.read_intake(FEED, upload.upload_id)
+    profile = TableProfile.from_json(
+        workspace.report_store.read_document(FEED, upload.upload_id, "statistics")
+    )
+    with connect(workspace.settings) as connection:
+        found = detect_anomalies(
+            connection, report.table_parquet, report.columns, profile, workspace.settings
+        )
+    folder = workspace.report_store.result_folder(FEED, upload.upload_id)
+    write_parquet(found, upload.upload_id, folder / "anomalies.parquet")
+    path = workspace.report_store.write_document(
+        FEED, upload.upload_id, "anomalies", found.to_json()
+    )
+    return StageOutcome(
+        {
+            "dagster/row_count": len(found.findings),
+            "dagster/column_schema": ANOMALIES_SCHEMA,
+            "dagster/column_lineage": lineage_to_table(ANOMALIES_SCHEMA, report.columns),
+            "dagster/uri": path.as_uri(),
+            "nika/suppressed": found.suppressed_count,
+            "nika/notes": "; ".join(found.notes) or "none",
+        }
+    )
+
+
+def table_report(given: StageInput) -> StageOutcome:
+    """Put everything together: the result document, the PDF and the picture for the web UI."""
+    upload, store = given.upload, given.workspace.report_store
+    result = result_document(given)
+    store.write_document(FEED, upload.upload_id, "result", result)
+    pdf, chart = render_report(result, given)
+    metrics = result["metrics"]
+    return StageOutcome(
+        {
+            "dagster/row_count": metrics["anomalies_detected"],
+            "dagster/uri": pdf.as_uri(),
+            "nika/verdict": dg.MetadataValue.md(
+                verdict_markdown(result, None if chart is None else store.url(chart))
+            ),
+            "nika/report": dg.MetadataValue.url(store.url(pdf)),
+            "nika/quality_score": metrics["quality_score"],
+            "nika/anomalies": metrics["anomalies_detected"],
+        },
+        summary=_summary(result),
+    )
+
+
+def _summary(result: dict[str, Any]) -> dict[str, Any]:
+    """What the ledger keeps of a result, for lists and digests."""
+    metrics = result["metrics"]
+    found = [one for one in result["anomalies"] if not one["suppressed"]]
+    worst = found[0] if found else None
+    return {
+        "rows": metrics["accepted_records"],
+        "rejected_rows": metrics["rejected_records"],
+        "anomalies": metrics["anomalies_detected"],
+        "anomalies_by_severity": dict(Counter(one["severity"] for one in found)),
+        "worst_severity": None if worst is None else worst["severity"],
+        "worst_finding": None if worst is None else worst["explanation"],
+        "quality_score": metrics["quality_score"],
+        "verdict_level": result["verdict"]["level"],
+        "verdict": result["verdict"]["text"],
+        "seconds": metrics["processing_time"],
+    }
+
+
+TABLES_CHAIN = Chain(
+    feed=FEED,
+    stages=(
+        Stage(
+            asset="raw_upload",
+            deps=(),
+            state=UploadState.VALIDATING,
+            run=raw_upload,
+            description="The file as it arrived: bytes unchanged, named by their SHA-256.",
+            kinds=frozenset({"file"}),
+            freshness=dg.FreshnessPolicy.time_window(
+                fail_window=timedelta(days=load_settings().freshness_days)
+            ),
+        ),
+        Stage(
+            asset="validated_table",
+            deps=("raw_upload",),
+            state=UploadState.VALIDATING,
+            run=validated_table,
+            description="The accepted rows with their types, checked against the dataset's "
+            "contract; rejected rows are kept beside it with line, column and reason.",
+            kinds=frozenset({"duckdb", "parquet", "pandera"}),
+            checks=checks.TABLE_CHECKS,
+        ),
+        Stage(
+            asset="table_statistics",
+            deps=("validated_table",),
+            state=UploadState.PROCESSING,
+            run=table_statistics,
+            description="Count, spread, shape and most frequent values of every column, and "
+            "Pearson correlations.",
+            kinds=frozenset({"duckdb", "json"}),
+        ),
+        Stage(
+            asset="table_anomalies",
+            deps=("validated_table", "table_statistics"),
+            state=UploadState.ANALYSING,
+            run=table_anomalies,
+            description="Unusual values and runs of missing data, each with severity, expected "
+            "range and explanation.",
+            kinds=frozenset({"numpy", "parquet"}),
+        ),
+        Stage(
+            asset="table_report",
+            deps=("validated_table", "table_statistics", "table_anomalies"),
+            state=UploadState.COMPLETE,
+            run=table_report,
+            description="The verdict on an upload: result.json, a PDF to hand on, a picture.",
+            kinds=frozenset({"pdf", "json"}),
+        ),
+    ),
+    gate=("validated_table", checks.MATCHES_SCHEMA.name),
+    partitions_def=TABLE_UPLOADS,
+    owners=("team:data",),
+    finish=lambda workspace, warehouse: publish_uploads(workspace, warehouse, FEED),
+)
+"""The system, as the batch loop takes it."""

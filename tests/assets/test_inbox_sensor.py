@@ -1,0 +1,164 @@
+"""The inbox sensor on a real instance: what it offers, and what it does after a crash."""
+
+import os
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+import pytest
+from projects import CLEAN, Project
+
+from nika_pipelines import healing
+from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.sensors import inbox_sensor
+
+
+def look(project: Project) -> dg.SensorResult | dg.SkipReason:
+    context = dg.build_sensor_context(
+        instance=project.instance, resources={"workspace": project.workspace}
+    )
+    answer = inbox_sensor(context)
+    assert isinstance(answer, dg.SensorResult | dg.SkipReason)
+    return answer
+
+
+def requests_of(project: Project) -> Sequence[dg.RunRequest]:
+    answer = look(project)
+    return answer.run_requests or [] if isinstance(answer, dg.SensorResult) else []
+
+
+def put(project: Project, name: str, content: str = CLEAN) -> None:
+    (project.workspace.inbox.folder("tables") / name).write_text(content)
+
+
+def start_run(project: Project, uploads: Sequence[Upload], batch: str) -> dg.DagsterRun:
+    """A run that Dagster takes for running."""
+    job = project.definitions.resolve_job_def("ingest_tables")
+    run = project.instance.create_run_for_job(
+        job, tags={"nika/batch": batch}, status=dg.DagsterRunStatus.NOT_STARTED
+    )
+    project.instance.report_engine_event("start", run)
+    project.instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "ingest_tables"), run.run_id
+    )
+    project.workspace.ledger.offer([one.upload_id for one in uploads], batch)
+    return run
+
+
+def work_on(project: Project, run: dg.DagsterRun, upload: Upload) -> None:
+    """The worker begins with an upload and is killed: its lock file stays, unheld."""
+    project.workspace.ledger.advance(upload.upload_id, UploadState.PROCESSING, run_id=run.run_id)
+    (project.settings.data / "locks" / f"{run.run_id}.lock").touch()
+
+
+def test_a_file_is_offered_once_and_its_partition_registered(project: Project) -> None:
+    put(project, "a.csv")
+    answer = look(project)
+    assert isinstance(answer, dg.SensorResult)
+    (request,) = answer.run_requests or []
+    (upload,) = project.workspace.ledger.uploads()
+    assert request.partition_key == upload.upload_id
+    (added,) = answer.dynamic_partitions_requests or []
+    assert added.partition_keys == [upload.upload_id]
+
+
+def test_many_files_come_as_contiguous_ranges(project: Project) -> None:
+    for n in range(60):
+        put(project, f"f{n:02d}.csv")
+    answer = look(project)
+    assert isinstance(answer, dg.SensorResult)
+    keys = (answer.dynamic_partitions_requests or [])[0].partition_keys
+    ends = [
+        (
+            keys.index(request.tags["dagster/asset_partition_range_start"]),
+            keys.index(request.tags["dagster/asset_partition_range_end"]),
+        )
+        for request in answer.run_requests or []
+    ]
+    assert ends == [(0, 24), (25, 49), (50, 59)]
+
+
+def test_odd_things_in_the_inbox_are_skipped_with_a_notice(project: Project) -> None:
+    folder = project.workspace.inbox.folder("tables")
+    (folder / "link.csv").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe.csv")
+    put(project, "line\nbreak.csv")
+    (request,) = requests_of(project)
+    assert "line_break" in (request.partition_key or "")
+    assert {notice.code for notice in project.workspace.ledger.notices()} == {"LINK", "NOT_A_FILE"}
+
+
+def test_an_inbox_that_cannot_be_listed_does_not_crash_the_sensor(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nika_pipelines.intake.listing._scan", refuse)
+    answer = look(project)
+    assert isinstance(answer, dg.SkipReason)
+    assert "Permission denied" in str(answer.skip_message)
+
+
+def test_a_run_that_was_never_created_is_offered_again(project: Project) -> None:
+    put(project, "a.csv")
+    first = requests_of(project)
+    second = requests_of(project)
+    assert [one.tags["nika/attempt"] for one in (*first, *second)] == ["1", "2"]
+    assert first[0].run_key != second[0].run_key
+
+
+def test_a_worker_that_died_alone_is_noticed_and_the_upload_in_work_is_charged(
+    project: Project,
+) -> None:
+    uploads = project.arrive(a_csv=CLEAN, b_csv=CLEAN)
+    run = start_run(project, uploads, batch="one")
+    work_on(project, run, uploads[0])
+    answer = requests_of(project)
+    failed = project.instance.get_run_by_id(run.run_id)
+    assert failed is not None
+    assert failed.status == dg.DagsterRunStatus.FAILURE
+    assert [project.now(one).worker_deaths for one in uploads] == [1, 0]
+    assert sorted(one.partition_key or "" for one in answer) == sorted(
+        one.upload_id for one in uploads
+    )
+
+
+def test_when_everything_was_killed_no_file_is_charged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (upload,) = project.arrive(a_csv=CLEAN)
+    run = start_run(project, [upload], batch="one")
+    work_on(project, run, upload)
+    monkeypatch.setattr(healing, "_PROCESS_STARTED", time.time() + 60)
+    requests_of(project)
+    assert project.now(upload).worker_deaths == 0
+    assert project.now(upload).state == UploadState.RECEIVED
+
+
+def test_a_living_worker_is_left_alone(project: Project) -> None:
+    (upload,) = project.arrive(a_csv=CLEAN)
+    run = start_run(project, [upload], batch="one")
+    with project.workspace.run_locks.hold(run.run_id):
+        assert requests_of(project) == []
+    still = project.instance.get_run_by_id(run.run_id)
+    assert still is not None
+    assert still.status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_file_that_kills_three_workers_is_quarantined_and_blocks_nobody(
+    project: Project,
+) -> None:
+    poison, healthy = project.arrive(poison_csv=CLEAN, well_csv=CLEAN + "\n")
+    for attempt in range(3):
+        run = start_run(project, [poison], batch=f"b{attempt}")
+        work_on(project, run, poison)
+        healing.fail_orphans(project.instance, project.workspace, "ingest_tables")
+    offered = [one.partition_key for one in requests_of(project)]
+    assert (project.now(poison).state, project.now(poison).error_code) == (
+        UploadState.QUARANTINED,
+        "INTERNAL",
+    )
+    assert offered == [healthy.upload_id]
+    folder = project.settings.data / "quarantine" / poison.upload_id
+    assert sorted(path.name for path in folder.iterdir()) == ["poison.csv", "reason.json"]
