@@ -108,7 +108,7 @@ check-docs: $(READY)
 
 check-definitions: $(READY)
 	@echo "Checking the Dagster definitions"
-	@$(BIN)/dg check defs
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/dg check defs
 	@$(BIN)/python scripts/check_definitions.py
 
 check-wheel: $(READY)

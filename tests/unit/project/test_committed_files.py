@@ -11,8 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Written with classes so that this file does not find itself.
 FOREIGN = re.compile(
     r"(?:^|[\s\"'`(=:])/(?:wor[k]|roo[t]|hom[e]/\w+|User[s]/\w+|far[m])/"
-    r"|py[p]i\.org|python[h]osted|registry\.n[p]mjs"
-    r"|(?:in[d]ex-url|find-li[n]ks) [/fh]",
+    r"|py[p]i\.org|python[h]osted|registry\.n[p]mjs",
     flags=re.MULTILINE,
 )
 
