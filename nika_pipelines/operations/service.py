@@ -25,7 +25,7 @@ from nika_pipelines.settings import PROJECT_ROOT, Settings
 
 _LOCK_SECONDS = 1.0
 _PORT_SECONDS = 5.0
-_LEFTOVER_SECONDS = 10.0
+_LEFTOVER_SECONDS = 5.0
 
 
 class AlreadyUpError(RuntimeError):
