@@ -14,8 +14,9 @@ from nika_pipelines.settings import Settings
 
 HEAD_BYTES = 65_536
 TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
-WORKBOOK_EXTENSIONS = (".xlsx",)
-SUPPORTED = [extension[1:] for extension in (*TEXT_EXTENSIONS, *WORKBOOK_EXTENSIONS)]
+WORKBOOK_EXTENSIONS = (".xlsx", ".xlsm")
+"""Workbooks with macros are let in here to be refused with their own code."""
+SUPPORTED = ["csv", "tsv", "txt", "xlsx"]
 MAX_CONTROL_SHARE = 0.02
 PADDING_NULS = 64
 MAX_NUL_SHARE = 0.01

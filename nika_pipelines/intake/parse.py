@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake.codes import RowCode, UploadRejected
+from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
 from nika_pipelines.intake.survey import (
@@ -120,7 +121,8 @@ def _is_regular(survey: Survey, reading: Reading) -> bool:
     one_line_end = survey.lone_carriage_ends == 0 and (
         survey.carriage_ends == 0 or survey.carriage_ends >= survey.total - 1
     )
-    return one_line_end and not survey.irregular and reading.stand_in is None
+    narrow = reading.layout.width <= WIDE_COLUMNS
+    return one_line_end and narrow and not survey.irregular and reading.stand_in is None
 
 
 def _read_as_it_is(
@@ -150,9 +152,34 @@ def _read_copy(
             out.write(canonical_bytes(piece, reading.marks))
             _insert_lines(connection, piece)
             _insert_rejects(connection, piece, reading)
+    if reading.layout.width > WIDE_COLUMNS:
+        _read_wide(connection, reading, survey, copy, target)
+        return
     source = _csv_scan(copy, reading, survey, skip=0, strict=False)
     _copy_to(connection, reading, source, "lines", "line", target, survey)
     copy.unlink()
+
+
+def _read_wide(
+    connection: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    survey: Survey,
+    copy: Path,
+    target: Path,
+) -> None:
+    """Let Arrow read a copy with very many columns."""
+    import pyarrow as pa
+
+    lines = connection.execute("SELECT line FROM lines").fetchnumpy()["line"]
+    marks = reading.marks
+    characters = (chr(marks.delimiter), chr(marks.quote or ord('"')))
+    width, longest = reading.layout.width, survey.longest
+    try:
+        read = write_wide(copy, target, reading.names, width, characters, lines, longest)
+    except pa.ArrowInvalid as error:
+        raise _Mismatch(str(error)[:300]) from error
+    if not read == lines.size == survey.accepted:
+        raise _Mismatch(f"{survey.accepted} records accepted, {read} rows read")
 
 
 def _csv_scan(path: Path, reading: Reading, survey: Survey, *, skip: int, strict: bool) -> str:

@@ -8,8 +8,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import (
@@ -20,11 +21,11 @@ from nika_pipelines.intake.dialect import (
     infer_dialect,
     marks_of,
 )
-from nika_pipelines.intake.encoding import DecodedText, decode_file
+from nika_pipelines.intake.encoding import decode_file
 from nika_pipelines.intake.gate import check_gate
 from nika_pipelines.intake.parse import Reading, write_tables
 from nika_pipelines.intake.record_scan import Marks
-from nika_pipelines.intake.records import IntakeWarning, RowBalance, TextTable
+from nika_pipelines.intake.records import Dialect, IntakeWarning, RowBalance, TextTable
 from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
 from nika_pipelines.intake.survey import (
     ACCEPTED,
@@ -68,53 +69,89 @@ def read_text_table(
         with _timed(clock, "gate"):
             shape = check_gate(source, filename, settings)
         if shape == "workbook":
-            from nika_pipelines.intake.spreadsheet import read_workbook
-
-            return read_workbook(source, out_dir, work, settings, clock)
-        with _timed(clock, "decode"):
-            decoded = decode_file(source, work)
-        return _read_decoded(decoded, out_dir, work, settings, clock)
+            text = _open_workbook(source, work, settings, clock)
+        else:
+            text = _open_text(source, work, clock)
+        return _read_decoded(text, out_dir, work, settings, clock)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _read_decoded(
-    decoded: DecodedText, out_dir: Path, work: Path, settings: Settings, clock: dict[str, float]
-) -> TextTable:
-    """Read a decoded text file."""
+@dataclass(frozen=True)
+class _Text:
+    """Decoded text with its dialect; `sheet_rows` is set for the sheet of a workbook."""
+
+    path: Path
+    guess: DialectGuess
+    encoding: str | None
+    removed_nuls: int = 0
+    sheet_rows: int | None = None
+    other_tables: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _open_text(source: Path, work: Path, clock: dict[str, float]) -> _Text:
+    """Decode a text file and infer its dialect."""
+    with _timed(clock, "decode"):
+        decoded = decode_file(source, work)
     with _timed(clock, "dialect"):
-        sample, whole = _sample(decoded.path)
-        guess = infer_dialect(sample)
-        path, marks, stand_in = _one_byte_delimiter(decoded.path, guess, work)
+        guess = infer_dialect(_sample(decoded.path)[0])
+    return _Text(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
+
+
+def _open_workbook(source: Path, work: Path, settings: Settings, clock: dict[str, float]) -> _Text:
+    """Let a child process write the largest sheet of a workbook as CSV."""
+    from nika_pipelines.intake.spreadsheet import extract_sheet
+
+    with _timed(clock, "workbook"):
+        sheet = extract_sheet(source, work, settings)
+    guess = DialectGuess(Dialect(",", '"', sheet=sheet.sheet))
+    return _Text(sheet.path, guess, None, sheet_rows=sheet.rows, other_tables=sheet.others)
+
+
+def _read_decoded(
+    text: _Text, out_dir: Path, work: Path, settings: Settings, clock: dict[str, float]
+) -> TextTable:
+    """Read decoded text: structure, survey, verdict, parse."""
+    guess = text.guess
     with _timed(clock, "structure"):
-        structure, layout = _structure(sample, whole, guess, marks, settings)
+        path, marks, stand_in = _one_byte_delimiter(text.path, guess, work)
+        structure, layout = _structure(text, marks, settings)
     with _timed(clock, "scan"):
         survey = survey_file(path, marks, layout, settings)
         if survey.records[Kind.LONG] and structure.dropped_last:
             # The last columns were empty in the sample only.
-            structure, layout = _structure(sample, whole, guess, marks, settings, keep=True)
+            structure, layout = _structure(text, marks, settings, keep=True)
             survey = survey_file(path, marks, layout, settings)
+        survey.irregular |= layout.records_are_lines
         layout, footer = _take_footer(survey, layout, guess)
         judge(survey, structure, settings)
+        balance = balance_of(survey, text.sheet_rows)
     with _timed(clock, "parse"):
         target, rejects = out_dir / "text.parquet", out_dir / "rejects.parquet"
         reading = Reading(path, marks, layout, structure.names, stand_in)
         write_tables(reading, survey, work, target, rejects, settings)
-    balance = balance_of(survey)
     return TextTable(
         parquet=target,
         rejects_parquet=rejects,
         names=structure.names,
         source_names=structure.source_names,
-        encoding=decoded.encoding,
-        dialect=guess.dialect,
+        encoding=text.encoding,
+        dialect=_public_dialect(text),
         header_rows=structure.header,
         preamble_rows=survey.records[Kind.PREAMBLE],
         footer_rows=survey.records[Kind.FOOTER],
         balance=balance,
-        warnings=_warnings(decoded, guess, structure, footer),
+        warnings=_warnings(text, structure, footer),
         footer=footer,
+        other_tables=text.other_tables,
     )
+
+
+def _public_dialect(text: _Text) -> Dialect:
+    """A workbook has a sheet instead of a delimiter."""
+    if text.sheet_rows is None:
+        return text.guess.dialect
+    return Dialect(None, sheet=text.guess.dialect.sheet)
 
 
 def _sample(path: Path) -> tuple[str, bool]:
@@ -158,15 +195,11 @@ def _unused_byte(path: Path) -> str:
 
 
 def _structure(
-    sample: str,
-    whole: bool,
-    guess: DialectGuess,
-    marks: Marks,
-    settings: Settings,
-    *,
-    keep: bool = False,
+    text: _Text, marks: Marks, settings: Settings, *, keep: bool = False
 ) -> tuple[Structure, Layout]:
     """Infer the structure from the sample's records; an Excel ``sep=`` line is preamble."""
+    guess = text.guess
+    sample, whole = _sample(text.path)
     records = cells_of(sample, guess.dialect, whole=whole)
     if not records:
         records = cells_of(sample, guess.dialect, whole=True)
@@ -175,10 +208,16 @@ def _structure(
     structure = replace(structure, preamble=structure.preamble + skipped)
     header = None
     if structure.header == 1:
-        text = (guess.dialect.delimiter or ",").join(records[structure.preamble])
-        text = text.replace(guess.dialect.delimiter or ",", chr(marks.delimiter))
-        header = without_quotes(text.encode("utf-8", "replace"), marks)
-    return structure, Layout(structure.preamble, structure.header, structure.width, header)
+        line = chr(marks.delimiter).join(records[structure.preamble])
+        header = without_quotes(line.encode("utf-8", "replace"), marks)
+    layout = Layout(
+        preamble=structure.preamble,
+        header=structure.header,
+        width=structure.width,
+        header_cells=header,
+        records_are_lines=text.sheet_rows is not None,
+    )
+    return structure, layout
 
 
 def _take_footer(
@@ -253,10 +292,10 @@ def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) ->
     )
 
 
-def balance_of(survey: Survey) -> RowBalance:
+def balance_of(survey: Survey, sheet_rows: int | None) -> RowBalance:
     """The row balance; raises INTERNAL when it does not close."""
     balance = RowBalance(
-        physical_lines=survey.physical_lines,
+        physical_lines=survey.physical_lines if sheet_rows is None else sheet_rows,
         preamble=survey.lines[Kind.PREAMBLE],
         header=survey.lines[Kind.HEADER],
         blank=survey.lines[Kind.BLANK],
@@ -275,17 +314,17 @@ def balance_of(survey: Survey) -> RowBalance:
 
 
 def _warnings(
-    decoded: DecodedText, guess: DialectGuess, structure: Structure, footer: list[list[str | None]]
+    text: _Text, structure: Structure, footer: list[list[str | None]]
 ) -> list[IntakeWarning]:
     warnings = list(structure.warnings)
-    if guess.unsure:
-        warnings.append(IntakeWarning(WarningCode.DIALECT_UNSURE, guess.unsure))
-    if decoded.removed_nuls:
-        text = f"{decoded.removed_nuls} NUL bytes were removed."
-        warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, text))
+    if text.guess.unsure:
+        warnings.append(IntakeWarning(WarningCode.DIALECT_UNSURE, text.guess.unsure))
+    if text.removed_nuls:
+        message = f"{text.removed_nuls} NUL bytes were removed."
+        warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, message))
     if footer:
-        text = f"The last {len(footer)} rows are totals or notes; they are kept apart."
-        warnings.append(IntakeWarning(WarningCode.FOOTER_KEPT, text))
+        message = f"The last {len(footer)} rows are totals or notes; they are kept apart."
+        warnings.append(IntakeWarning(WarningCode.FOOTER_KEPT, message))
     return warnings
 
 

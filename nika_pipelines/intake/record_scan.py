@@ -145,11 +145,11 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
     line_ends = np.flatnonzero(values != marks.delimiter)
     last = borders[line_ends]
     counts = np.diff(line_ends, prepend=-1)
-    lines = _lines_covered(special, marks, cutting, escaped, buffer)
+    lines = _lines_covered(special, cutting, escaped, buffer)
     if final and (not last.size or last[-1] + 1 < buffer.size):
         last = np.append(last, buffer.size)
         counts = np.append(counts, borders.size - counts.sum() + 1)
-        lines = np.append(lines, _last_lines(special, marks, escaped, buffer) - lines.sum())
+        lines = np.append(lines, _last_lines(special, escaped, buffer) - lines.sum())
     stops = np.minimum(last + 1, buffer.size)
     starts = np.concatenate((np.zeros(1, np.int64), stops[:-1])) if stops.size else stops
     carriages = _carriage_before(buffer, block, last, starts)
@@ -237,7 +237,7 @@ def _broken(
 
 
 def _lines_covered(
-    special: _Special, marks: Marks, cutting: "Flags", escaped: "Positions", buffer: "Bytes"
+    special: _Special, cutting: "Flags", escaped: "Positions", buffer: "Bytes"
 ) -> "Positions":
     """The number of physical lines of each record that has a line end."""
     import numpy as np
@@ -252,7 +252,7 @@ def _lines_covered(
     return np.diff(np.searchsorted(every, special.at[cuts], side="right"), prepend=0)
 
 
-def _last_lines(special: _Special, marks: Marks, escaped: "Positions", buffer: "Bytes") -> int:
+def _last_lines(special: _Special, escaped: "Positions", buffer: "Bytes") -> int:
     """All physical lines of a final block; its last byte may be an inner line end."""
     every = _every_line_end(special, escaped, buffer)
     return int(every.size) + int(not every.size or every[-1] + 1 < buffer.size)

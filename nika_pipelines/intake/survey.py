@@ -6,7 +6,7 @@ the row balance, and the refusals that need the whole file. Does not belong here
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,7 @@ class Layout:
         width: cells of a data record.
         header_cells: the bytes of a one-record header without quotes, to find repetitions.
         footer_from: record number from which all records are footer.
+        records_are_lines: whether lines are counted by records, as in the sheet of a workbook.
     """
 
     preamble: int
@@ -61,6 +62,7 @@ class Layout:
     width: int
     header_cells: bytes | None = None
     footer_from: int | None = None
+    records_are_lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def classify_file(
         UploadRejected: LINE_TOO_LONG, FIELD_TOO_LONG or UNCLOSED_QUOTE when a record never ends.
     """
     number, line = 0, 1
-    for _, block, cut in blocks(path, marks):
+    for _, block, found in blocks(path, marks):
+        cut = replace(found, lines=found.lines**0) if layout.records_are_lines else found
         if not cut.starts.size:
             _refuse_endless(block, cut, line, settings)
             continue
@@ -190,7 +193,9 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     for kind, count in enumerate(np.bincount(kinds, minlength=len(Kind)).tolist()):
         survey.records[kind] += count
         survey.lines[kind] += int(lines_by_kind[kind])
-    survey.physical_lines += _physical_lines(piece.block, cut.used)
+    survey.physical_lines += (
+        cut.starts.size if layout.records_are_lines else _physical_lines(piece.block, cut.used)
+    )
     survey.longest = max(survey.longest, int((cut.stops - cut.starts).max()))
     survey.carriage_ends += cut.carriage_ends
     survey.lone_carriage_ends += cut.lone_carriage_ends

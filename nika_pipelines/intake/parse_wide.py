@@ -1,0 +1,79 @@
+"""Very wide tables: Arrow reads the canonical copy in small batches.
+
+Belongs here: tables of so many columns that DuckDB's Parquet writer, which keeps buffers for each
+of them, would break the memory limit (2,000 columns took over 400 MB). Does not belong here:
+anything that decides what a record is; the copy holds only accepted records.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nika_pipelines.intake.records import LINE_COLUMN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WIDE_COLUMNS = 300
+_BATCH_BYTES = 4_000_000
+
+
+def write_wide(
+    copy: Path,
+    target: Path,
+    names: list[str],
+    width: int,
+    bytes_of: tuple[str, str],
+    lines: "NDArray[np.int64]",
+    longest: int,
+) -> int:
+    """Write a canonical copy as Parquet; returns how many rows were read.
+
+    Args:
+        copy: records of exactly ``width`` cells.
+        target: the Parquet file.
+        names: final column names; those beyond ``width`` head empty columns.
+        width: cells of a record.
+        bytes_of: delimiter and quote.
+        lines: the physical line of each record.
+        longest: bytes of the longest record.
+
+    Raises:
+        pyarrow.ArrowInvalid: a record does not have ``width`` cells.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    schema = pa.schema([*((name, pa.string()) for name in names), (LINE_COLUMN, pa.int64())])
+    cells = [f"c{place}" for place in range(width)]
+    reader = csv.open_csv(
+        copy,
+        read_options=csv.ReadOptions(
+            column_names=cells, block_size=max(_BATCH_BYTES, 2 * longest), use_threads=False
+        ),
+        parse_options=csv.ParseOptions(
+            delimiter=bytes_of[0],
+            quote_char=bytes_of[1],
+            double_quote=True,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(cells, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+    done = 0
+    with parquet.ParquetWriter(target, schema) as writer:
+        for batch in reader:
+            count = batch.num_rows
+            empty = [pa.nulls(count, pa.string())] * (len(names) - width)
+            placed = pa.array(lines[done : done + count], pa.int64())
+            if len(placed) < count:
+                return done + count
+            columns = [*batch.columns, *empty, placed]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            done += count
+    return done
