@@ -1,0 +1,128 @@
+"""Counting over the columns of a text table: the one door through which typing looks at cells.
+
+Belongs here: turning many aggregate expressions into few scans, whole or sampled. Does not belong
+here: which expressions to count (`column_types`, `semantic_types`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nika_pipelines.intake.cell_readings import quoted_name, quoted_text, trimmed, without_tokens
+from nika_pipelines.intake.records import LINE_COLUMN
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SAMPLE_ROWS = 20_000
+"""Rows that eliminate hypotheses; a table up to this size is its own sample."""
+
+_EXPRESSIONS_PER_SCAN = 400
+_SAMPLE_TABLE = "nika_typing_sample"
+
+Key = tuple[int, Any]
+"""Position of the column, and what was counted about it."""
+
+
+def rows_of(parquet: Path) -> str:
+    """The FROM item of a Parquet file."""
+    return f"read_parquet({quoted_text(str(parquet))})"
+
+
+def count_rows(con: "DuckDBPyConnection", source: str) -> int:
+    """How many rows a FROM item has."""
+    row = con.execute(f"SELECT count(*) FROM {source}").fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def unoptimized(con: "DuckDBPyConnection") -> Iterator[None]:
+    """Run the queries inside as they are written.
+
+    On wide expressions over few rows DuckDB's optimizer takes ten times as long as the query, and
+    it pushes the test of a cast below the cast, which then runs twice.
+    """
+    con.execute("PRAGMA disable_optimizer")
+    try:
+        yield
+    finally:
+        con.execute("PRAGMA enable_optimizer")
+
+
+class ColumnCounts:
+    """Some columns of a text table, ready to be counted.
+
+    Expressions refer to the cell of column n as ``c<n>`` (as written) and ``t<n>`` (cleaned, see
+    `cell_readings.without_tokens`), and to a pseudo-random number of the row as ``h``. The sample
+    is cleaned once into a temporary table, which the last instance made on a connection owns.
+    """
+
+    def __init__(
+        self, con: "DuckDBPyConnection", source: str, rows: int, columns: Mapping[int, str]
+    ) -> None:
+        """Draw the sample.
+
+        Args:
+            con: a connection for temporary tables.
+            source: the FROM item of the text table (`rows_of`).
+            rows: how many they are.
+            columns: names by position.
+        """
+        self._con = con
+        self._source = source
+        self._columns = columns
+        step = -(-rows // SAMPLE_ROWS)
+        self.is_sampled = step > 1
+        # The hash keeps the sample spread and free of the file's own periods.
+        where = f" WHERE h % {step} = 0" if self.is_sampled else ""
+        everything = self._cleaned(columns, where)
+        query = f"CREATE OR REPLACE TEMP TABLE {_SAMPLE_TABLE} AS FROM {everything}"
+        if self.is_sampled:
+            con.execute(query)
+        else:
+            with unoptimized(con):
+                con.execute(query)
+
+    def measure(self, wanted: Mapping[Key, str], *, sampled: bool = False) -> dict[Key, Any]:
+        """Evaluate aggregate expressions, several hundred per scan.
+
+        Args:
+            wanted: expressions by key; their order keeps the columns of a scan together.
+            sampled: over the spread sample instead of all rows.
+        """
+        found: dict[Key, Any] = {}
+        keys = list(wanted)
+        for start in range(0, len(keys), _EXPRESSIONS_PER_SCAN):
+            batch = keys[start : start + _EXPRESSIONS_PER_SCAN]
+            found |= zip(batch, self._row(batch, wanted, sampled), strict=True)
+        return found
+
+    def _row(self, batch: Sequence[Key], wanted: Mapping[Key, str], sampled: bool) -> Sequence[Any]:
+        expressions = ", ".join(wanted[key] for key in batch)
+        if sampled or not self.is_sampled:
+            with unoptimized(self._con):
+                row = self._con.execute(f"SELECT {expressions} FROM {_SAMPLE_TABLE}").fetchone()
+        else:
+            used = {n: self._columns[n] for n in sorted({position for position, _ in batch})}
+            query = f"SELECT {expressions} FROM {self._cleaned(used)}"
+            row = self._con.execute(query).fetchone()
+        return row or ()
+
+    def _cleaned(self, columns: Mapping[int, str], where: str = "") -> str:
+        raw = ", ".join(f"{quoted_name(name)} AS c{n}" for n, name in columns.items())
+        rows = f"(SELECT hash({quoted_name(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
+        return cleaned_cells(rows, columns, where)
+
+
+def cleaned_cells(rows: str, positions: Sequence[int] | Mapping[int, str], where: str = "") -> str:
+    """Add the cleaned cell ``t<n>`` of every raw cell ``c<n>`` to a FROM item.
+
+    The white space goes in a layer of its own, so that no expression holds another one twice.
+    """
+    trims = ", ".join(f"{trimmed(f'c{n}')} AS s{n}" for n in positions)
+    cells = ", ".join(f"{without_tokens(f's{n}')} AS t{n}" for n in positions)
+    dropped = ", ".join(f"s{n}" for n in positions)
+    if not trims:
+        return f"(SELECT * FROM {rows}{where})"
+    return f"(SELECT * EXCLUDE ({dropped}), {cells} FROM (SELECT *, {trims} FROM {rows}{where}))"

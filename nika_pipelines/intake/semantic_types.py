@@ -1,0 +1,160 @@
+"""What the values of a column mean: an id, an amount of money, an e-mail address, a category.
+
+Belongs here: the facts to count and the rules that read them, by name and by value. Does not
+belong here: storage types (`column_types`), masking (reports).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nika_pipelines.intake.cell_readings import quoted_text
+from nika_pipelines.intake.records import ColumnType, SemanticType
+
+_NEARLY_ALL = 0.95
+_MOST_CATEGORIES = 50
+_LONGEST_CATEGORY = 64
+_ORDERED_WORDS = (
+    ("low", "medium", "high", "critical", "very low", "very high", "moderate"),
+    ("small", "medium", "large", "xs", "s", "m", "l", "xl", "xxl"),
+    ("bad", "poor", "fair", "good", "very good", "excellent"),
+    ("never", "rarely", "sometimes", "often", "always"),
+    (
+        *("strongly disagree", "disagree", "neutral", "agree", "strongly agree"),
+        *("neither agree nor disagree",),
+    ),
+    ("niedrig", "mittel", "hoch", "sehr hoch", "sehr niedrig"),
+    ("bronze", "silver", "gold", "platinum"),
+)
+_WORD_PATTERNS = {
+    "email": r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}",
+    "phone": r"(?:\+|00)[1-9][0-9 ()./-]{6,20}",
+    "local_phone": r"\(?0?[0-9]{2,5}[)]?[ ./-]+[0-9]{2,5}(?:[ ./-]?[0-9]{2,5}){1,3}",
+    "uuid": r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
+    "code": r"[A-Za-z0-9_./-]*[0-9][A-Za-z0-9_./-]*",
+    "full_name": r"\p{Lu}[\p{L}'’.-]+(?: \p{Lu}[\p{L}'’.-]*){1,3}",
+}
+
+_ID_NAME = re.compile(
+    r"(?:^|_)(?:id|ids|uuid|guid|key|nr|no|number|code|sku|ean|isbn|iban|ssn|acct|account)(?:_|$)"
+)
+_PHONE_NAME = re.compile(r"phone|telefon|(?:^|_)(?:tel|mobile|mobil|fax|handy)(?:_|$)")
+_EMAIL_NAME = re.compile(r"e_?mail")
+_PERSON_NAME = re.compile(
+    r"(?:^|_)(?:(?:full|first|last|middle|given|family|maiden|sur|customer|client|patient|employee"
+    r"|contact|person|user|student|driver|owner|member)_?name|surname|vorname|nachname|prenom|nom"
+    r"|apellido|nombre)(?:_|$)"
+)
+_MAYBE_PERSON = re.compile(
+    r"^(?:name|customer|client|patient|employee|contact|person|student|owner)$"
+)
+_MONEY_NAME = re.compile(
+    r"price|amount|cost|revenue|salary|income|(?:^|_)(?:fee|fare|budget|payment|tax|profit|wage)"
+    r"s?(?:_|$)|preis|betrag|umsatz|kosten|prix|montant|(?:^|_)(?:eur|usd|gbp|chf)(?:_|$)"
+)
+_ORDINAL_NAME = re.compile(
+    r"(?:^|_)(?:rating|rank|level|grade|stars?|priority|severity|stage|tier|satisfaction|likert"
+    r"|quarter|year|month|day|weekday|hour|jahr|monat)(?:_|$)"
+)
+
+
+def text_facts(position: int) -> dict[str, str]:
+    """Aggregates over the cleaned cells of a column that may stay text, for `semantic_type`."""
+    cell = f"t{position}"
+    facts = {
+        word: f"count_if(regexp_full_match({cell}, {quoted_text(pattern)}))"
+        for word, pattern in _WORD_PATTERNS.items()
+    }
+    for number, words in enumerate(_ORDERED_WORDS):
+        listed = ", ".join(quoted_text(word) for word in words)
+        facts[f"ordered_{number}"] = f"count_if(lower({cell}) IN ({listed}))"
+    return facts | {"cells": f"count({cell})", "length": f"avg(length({cell}))"}
+
+
+def semantic_type(
+    column_type: ColumnType, name: str, unit: str | None, facts: Mapping[str, Any]
+) -> SemanticType:
+    """Say what a column's values mean.
+
+    Args:
+        column_type: its storage type.
+        name: its header.
+        unit: its unit, if every value carried one.
+        facts: ``filled`` and ``distinct`` for every type, ``low`` and ``high`` for numbers, and
+            the counts of `text_facts` for text.
+    """
+    if column_type == "boolean":
+        return "boolean"
+    if column_type in ("date", "timestamp"):
+        return "date"
+    words = _words(name)
+    if column_type == "text":
+        return _of_text(words, facts)
+    return _of_number(column_type, words, unit, facts)
+
+
+def _words(name: str) -> str:
+    """A header in snake case: ``customerID`` and ``Customer Id`` become ``customer_id``."""
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
+
+
+def _of_number(
+    column_type: ColumnType, words: str, unit: str | None, facts: Mapping[str, Any]
+) -> SemanticType:
+    if unit not in (None, "%"):
+        return "money"
+    if column_type == "integer":
+        if _PHONE_NAME.search(words):
+            return "phone"
+        if _ID_NAME.search(words) or _counts_rows(facts):
+            return "id"
+        if _ORDINAL_NAME.search(words):
+            return "ordinal"
+        if facts["distinct"] <= 2 and facts["filled"] >= 10:
+            return "category"
+    return "money" if unit is None and _MONEY_NAME.search(words) else "measure"
+
+
+def _counts_rows(facts: Mapping[str, Any]) -> bool:
+    """Whether an integer column is the row number: 0 or 1 to n, each once."""
+    low, high, filled = facts.get("low"), facts.get("high"), facts["filled"]
+    return (
+        filled >= 10
+        and low in (0, 1)
+        and high == low + filled - 1
+        and facts["distinct"] >= _NEARLY_ALL * filled
+    )
+
+
+def _of_text(words: str, facts: Mapping[str, Any]) -> SemanticType:
+    cells = facts.get("cells", 0)
+    if not cells:
+        return "text"
+    share = {key: facts[key] / cells for key in _WORD_PATTERNS}
+    personal = _personal(words, share)
+    if personal:
+        return personal
+    unique = facts["distinct"] >= _NEARLY_ALL * facts["filled"]
+    if share["uuid"] >= _NEARLY_ALL or _ID_NAME.search(words):
+        return "id"
+    if unique and facts["filled"] >= 10 and share["code"] >= _NEARLY_ALL:
+        return "id"
+    if any(facts[f"ordered_{n}"] == cells for n in range(len(_ORDERED_WORDS))):
+        return "ordinal"
+    few = facts["distinct"] <= min(_MOST_CATEGORIES, max(2, facts["filled"] // 2))
+    return "category" if few and (facts["length"] or 0) <= _LONGEST_CATEGORY else "text"
+
+
+def _personal(words: str, share: Mapping[str, float]) -> SemanticType | None:
+    if share["email"] >= _NEARLY_ALL or (_EMAIL_NAME.search(words) and share["email"] >= 0.5):
+        return "email"
+    if share["phone"] >= _NEARLY_ALL:
+        return "phone"
+    if _PHONE_NAME.search(words) and share["phone"] + share["local_phone"] + share["code"] >= 0.5:
+        return "phone"
+    if _PERSON_NAME.search(words):
+        return "name"
+    if _MAYBE_PERSON.search(words) and share["full_name"] >= 0.8:
+        return "name"
+    return None

@@ -1,0 +1,441 @@
+"""The way of one file into the lake: cut, type, cast, hold against the contract, write down.
+
+Belongs here: the order of these steps, the balance over all of them, the verdict on too many bad
+rows. Does not belong here: how each step works, or where the folder ends up.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
+from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
+from nika_pipelines.intake.column_counts import rows_of, unoptimized
+from nika_pipelines.intake.column_types import (
+    cast_table,
+    clipped,
+    formula_warnings,
+    infer_columns,
+)
+from nika_pipelines.intake.contract import Contract, ContractError, ContractOutcome
+from nika_pipelines.intake.documents import (
+    MOST_REJECTS_LISTED,
+    intake_document,
+    quarantined_document,
+    write_document,
+)
+from nika_pipelines.intake.records import (
+    LINE_COLUMN,
+    REJECT_COLUMNS,
+    Column,
+    IntakeReport,
+    IntakeWarning,
+    RowBalance,
+    TextTable,
+)
+from nika_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+OnStage = Callable[[str, float], None]
+"""Called after each stage with its name and its seconds."""
+
+
+@dataclass
+class _Typed:
+    """A table on its way through the stages."""
+
+    text: TextTable
+    columns: list[Column]
+    contract: Contract | None
+    warnings: list[IntakeWarning]
+    rejected_by_cast: int = 0
+    rejected_by_contract: int = 0
+    reject_files: list[Path] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        return self.text.balance.accepted - self.rejected_by_cast - self.rejected_by_contract
+
+
+def take_in(
+    source: Path,
+    filename: str,
+    out_dir: Path,
+    settings: Settings,
+    contract_path: Path | None,
+    dataset: str,
+    on_stage: OnStage | None = None,
+) -> IntakeReport:
+    """Turn a file into a typed, validated table.
+
+    Writes ``table.parquet``, ``rejects.parquet`` and ``intake.json`` into the folder, each whole.
+    The first file of a dataset writes its contract, once all else has succeeded; later files are
+    read in the contract's types and held against it.
+
+    Args:
+        source: the bytes; never changed.
+        filename: the name under which they came; only its extension counts.
+        out_dir: an existing folder for the results.
+        settings: the limits in force.
+        contract_path: where the dataset's contract is or will be; null to do without.
+        dataset: the dataset's name.
+        on_stage: told about every finished stage.
+
+    Raises:
+        UploadRejected: the file is refused.
+    """
+    with _stage("reading", on_stage):
+        text = _read(source, filename, out_dir, settings)
+    try:
+        return _type_and_validate(text, out_dir, settings, contract_path, dataset, on_stage)
+    finally:
+        text.parquet.unlink(missing_ok=True)
+
+
+def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> bool:
+    """Write what intake makes of a file: ``table.csv`` and ``intake.json``.
+
+    The CSV holds every row that was cut out of the file whole, all values as the text that was
+    written there, footer rows last. A refused file leaves ``intake.json`` alone, with its code.
+
+    Args:
+        source: the bytes; never changed.
+        filename: the name under which they came; only its extension counts.
+        out_dir: an existing folder for the two files.
+        settings: the limits in force.
+
+    Returns:
+        Whether the file was accepted.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix=".inspect-", dir=out_dir) as name:
+        work = Path(name)
+        try:
+            text = _read(source, filename, work, settings)
+            _write_csv(text, work / "table.csv", settings)
+            _type_and_validate(text, work, settings, None, "", None)
+        except UploadRejected as error:
+            (out_dir / "table.csv").unlink(missing_ok=True)
+            write_document(out_dir / "intake.json", quarantined_document(error))
+            return False
+        for result in ("table.csv", "intake.json"):
+            (work / result).replace(out_dir / result)
+    return True
+
+
+def _read(source: Path, filename: str, out_dir: Path, settings: Settings) -> TextTable:
+    from nika_pipelines.intake.reader import read_text_table
+
+    return read_text_table(source, filename, out_dir, settings)
+
+
+def _type_and_validate(
+    text: TextTable,
+    out_dir: Path,
+    settings: Settings,
+    contract_path: Path | None,
+    dataset: str,
+    on_stage: OnStage | None,
+) -> IntakeReport:
+    table = out_dir / "table.parquet"
+    known = _known_contract(contract_path)
+    with _connection(out_dir, settings) as con:
+        with _stage("typing", on_stage):
+            typed = _typed(con, text, known, settings)
+        with _stage("casting", on_stage):
+            _cast(con, typed, table, out_dir)
+            _refuse_if_bad(typed, settings)
+        with _stage("contract", on_stage):
+            if known is not None:
+                outcome = contracts.validate(known, table, con)
+                _apply(con, typed, known, outcome, table, out_dir)
+                _refuse_if_bad(typed, settings)
+        with _stage("writing", on_stage):
+            report = _report(con, typed, table, out_dir)
+            if contract_path is not None and known is None:
+                # A contract just read off the table is true of it: there is nothing to check.
+                made = contracts.infer_contract(dataset, typed.columns, con, table)
+                contracts.save_contract(made, contract_path)
+    return report
+
+
+@contextmanager
+def _connection(out_dir: Path, settings: Settings) -> Iterator["DuckDBPyConnection"]:
+    import shutil
+
+    from nika_pipelines.intake.parse import connect
+
+    work = out_dir / "typing_work"
+    work.mkdir(exist_ok=True)
+    con = connect(work, settings)
+    try:
+        con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        yield con
+    finally:
+        con.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _stage(name: str, on_stage: OnStage | None) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    if on_stage is not None:
+        on_stage(name, time.perf_counter() - started)
+
+
+def _known_contract(path: Path | None) -> Contract | None:
+    if path is None:
+        return None
+    try:
+        return contracts.load_contract(path)
+    except FileNotFoundError:
+        return None
+    except ContractError as error:
+        raise UploadRejected(
+            "CONTRACT_BROKEN",
+            f"The contract itself cannot be used: {error}.",
+            {"contract": path.name, "key": error.key},
+        ) from error
+
+
+def _typed(
+    con: "DuckDBPyConnection", text: TextTable, known: Contract | None, settings: Settings
+) -> _Typed:
+    if known is None:
+        columns, warnings = infer_columns(
+            con, text.parquet, text.names, text.source_names, settings
+        )
+    else:
+        columns = contracts.columns_by_contract(known, text.names, text.source_names)
+        warnings = formula_warnings(con, text.parquet, columns)
+    return _Typed(text, columns, known, [*text.warnings, *warnings])
+
+
+def _cast(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path) -> None:
+    rejects = out_dir / ".cast_rejects.part"
+    outcome = cast_table(con, typed.text.parquet, typed.columns, table, rejects)
+    if outcome.accepted + outcome.rejected != typed.text.balance.accepted:
+        raise UploadRejected(
+            "INTERNAL",
+            "Typing lost rows: the row balance does not close.",
+            {"expected": typed.text.balance.accepted, "found": outcome.accepted},
+        )
+    typed.rejected_by_cast = outcome.rejected
+    typed.reject_files.append(rejects)
+
+
+def _refuse_if_bad(typed: _Typed, settings: Settings) -> None:
+    """Refuse the file when typing and contract reject more rows than the limit."""
+    bad = typed.rejected_by_cast + typed.rejected_by_contract
+    rows = typed.text.balance.accepted
+    if not bad or bad <= settings.max_bad_row_share * rows:
+        return
+    raise UploadRejected(
+        "CONTRACT_BROKEN",
+        f"{bad:,} of {rows:,} rows break the contract: {typed.rejected_by_cast:,} hold values "
+        f"that do not fit their column's type, {typed.rejected_by_contract:,} break a rule.",
+        {"detected": round(bad / rows, 4), "limit": settings.max_bad_row_share},
+    )
+
+
+# The contract
+
+
+def _apply(
+    con: "DuckDBPyConnection",
+    typed: _Typed,
+    known: Contract,
+    outcome: ContractOutcome,
+    table: Path,
+    out_dir: Path,
+) -> None:
+    """Warn of an inferred contract's violations; reject the rows that break an accepted one."""
+    if outcome.holds:
+        return
+    if known.status == "inferred":
+        typed.warnings += [_new_values(known, violation) for violation in outcome.violations]
+        return
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE nika_violations "
+        "(place BIGINT, number INTEGER, name VARCHAR, rule VARCHAR, code VARCHAR)"
+    )
+    for number, violation in enumerate(outcome.violations):
+        rows = {"place": violation.rows}  # noqa: F841 - DuckDB reads the variable by its name
+        code = RowCode.DUPLICATE if violation.check == "unique" else RowCode.CONTRACT
+        rule = f"{violation.column}: {violation.check} {violation.limit}"[:200]
+        con.execute(
+            "INSERT INTO nika_violations SELECT place, ?, ?, ?, ? FROM rows",
+            [number, violation.column, rule, code.value],
+        )
+    rejects = out_dir / ".contract_rejects.part"
+    typed.rejected_by_contract = _move_violations(con, typed, table, rejects)
+    typed.reject_files.append(rejects)
+
+
+def _new_values(known: Contract, violation: contracts.Violation) -> IntakeWarning:
+    examples = ", ".join(example[:60] for example in violation.examples)
+    return IntakeWarning(
+        WarningCode.NEW_VALUES.value,
+        f"Column {violation.column!r}: {len(violation.rows):,} values break "
+        f"{violation.check} {violation.limit[:200]} of the inferred contract (version "
+        f"{known.version}), such as {examples}. They were kept; the contract is not accepted yet.",
+    )
+
+
+def _move_violations(con: "DuckDBPyConnection", typed: _Typed, table: Path, rejects: Path) -> int:
+    """Take the rows that break a rule out of the table, with the text they came from."""
+    text = typed.text
+    cells = " ".join(f"WHEN {quoted_text(name)} THEN t.{quoted_name(name)}" for name in text.names)
+    # The nth row of the typed table is the nth row of the text table that the cast let through.
+    lines = (
+        f"SELECT line, row_number() OVER (ORDER BY line) - 1 AS place FROM "
+        f"(SELECT {quoted_name(LINE_COLUMN)} AS line FROM {rows_of(text.parquet)}) "
+        f"ANTI JOIN {rows_of(typed.reject_files[0])} USING (line)"
+    )
+    con.execute(
+        f"COPY (WITH broken AS (SELECT place, arg_min(name, number) AS name, "
+        "arg_min(code, number) AS code, string_agg(rule, '; ' ORDER BY number) AS rules "
+        "FROM nika_violations GROUP BY place) "
+        f'SELECT line, broken.name AS "column", broken.code, broken.rules AS reason, '
+        f"{clipped(f'CASE broken.name {cells} END')} AS raw "
+        f"FROM broken JOIN ({lines}) USING (place) "
+        f"JOIN {rows_of(text.parquet)} t ON t.{quoted_name(LINE_COLUMN)} = line ORDER BY line) "
+        f"TO {quoted_text(str(rejects))} (FORMAT parquet, COMPRESSION zstd)"
+    )
+    draft = table.with_name(f".{table.name}.part")
+    con.execute(
+        f"COPY (SELECT * EXCLUDE (file_row_number) FROM "
+        f"read_parquet({quoted_text(str(table))}, file_row_number = true) "
+        "WHERE file_row_number NOT IN (SELECT place FROM nika_violations)) "
+        f"TO {quoted_text(str(draft))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+    )
+    draft.replace(table)
+    moved = con.execute("SELECT count(DISTINCT place) FROM nika_violations").fetchone()
+    return int(moved[0]) if moved else 0
+
+
+# What is written
+
+
+def _report(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path) -> IntakeReport:
+    text = typed.text
+    balance = _balance(con, typed)
+    rejects = out_dir / "rejects.parquet"
+    by_code = _write_rejects(con, text, typed.reject_files, rejects)
+    report = IntakeReport(
+        table_parquet=table,
+        rejects_parquet=rejects,
+        encoding=text.encoding,
+        dialect=text.dialect,
+        header_rows=text.header_rows,
+        preamble_rows=text.preamble_rows,
+        footer_rows=text.footer_rows,
+        n_rows=typed.accepted,
+        columns=typed.columns,
+        balance=balance,
+        rejects_by_code=by_code,
+        warnings=typed.warnings,
+        contract_version=typed.contract.version if typed.contract else 1,
+        contract_status=typed.contract.status if typed.contract else "inferred",
+        other_tables=text.other_tables,
+    )
+    listed = _listed_rejects(con, rejects) if by_code else []
+    write_document(
+        out_dir / "intake.json",
+        intake_document(text, typed.columns, listed, by_code, typed.warnings),
+    )
+    return report
+
+
+def _balance(con: "DuckDBPyConnection", typed: _Typed) -> RowBalance:
+    """The reader's balance with the rows that typing and contract rejected moved over."""
+    before = typed.text.balance
+    rows = typed.rejected_by_cast + typed.rejected_by_contract
+    if not rows:
+        return before
+    lines = _physical_lines(con, typed)
+    after = replace(
+        before,
+        accepted=before.accepted - rows,
+        rejected=before.rejected + rows,
+        accepted_lines=before.accepted_lines - lines,
+        rejected_lines=before.rejected_lines + lines,
+    )
+    if not after.closes:
+        raise UploadRejected("INTERNAL", "The row balance does not close.", {"balance": str(after)})
+    return after
+
+
+def _physical_lines(con: "DuckDBPyConnection", typed: _Typed) -> int:
+    """How many physical lines the rejected rows take: one, and one per line break in a cell."""
+    cells = ", ".join(quoted_name(name) for name in typed.text.names)
+    breaks = f"len(regexp_extract_all(concat_ws(' ', {cells}), '\\r\\n|\\r|\\n'))"
+    files = ", ".join(quoted_text(str(path)) for path in typed.reject_files)
+    row = con.execute(
+        f"SELECT sum(1 + {breaks})::BIGINT FROM {rows_of(typed.text.parquet)} "
+        f"WHERE {quoted_name(LINE_COLUMN)} IN (SELECT line FROM read_parquet([{files}]))"
+    ).fetchone()
+    return int(row[0]) if row and row[0] else 0
+
+
+def _write_rejects(
+    con: "DuckDBPyConnection", text: TextTable, parts: Sequence[Path], rejects: Path
+) -> dict[str, int]:
+    """Merge the rejects of all stages in line order; say how many there are of each code."""
+    columns = ", ".join(
+        f"{quoted_name(name)}::{kind} AS {quoted_name(name)}"
+        for name, kind in REJECT_COLUMNS.items()
+    )
+    union = " UNION ALL ".join(
+        f"SELECT {columns} FROM {rows_of(path)}" for path in (text.rejects_parquet, *parts)
+    )
+    draft = rejects.with_name(f".{rejects.name}.part")
+    with unoptimized(con):
+        con.execute(
+            f"COPY ({union} ORDER BY line) TO {quoted_text(str(draft))} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        )
+    draft.replace(rejects)
+    for path in {text.rejects_parquet, *parts} - {rejects}:
+        path.unlink(missing_ok=True)
+    counts = con.execute(
+        f"SELECT code, count(*) FROM {rows_of(rejects)} GROUP BY code ORDER BY code"
+    ).fetchall()
+    return {code: int(count) for code, count in counts}
+
+
+def _listed_rejects(con: "DuckDBPyConnection", rejects: Path) -> list[dict[str, Any]]:
+    rows = con.execute(
+        f'SELECT line, "column", code, raw, reason FROM {rows_of(rejects)} '
+        f"ORDER BY line LIMIT {MOST_REJECTS_LISTED}"
+    ).fetchall()
+    return [
+        dict(zip(("line", "column", "code", "raw", "reason"), row, strict=True)) for row in rows
+    ]
+
+
+def _write_csv(text: TextTable, target: Path, settings: Settings) -> None:
+    """Write the text table as plain CSV; DuckDB streams the rows, the few footers follow."""
+    import csv
+
+    # A lone empty cell is written as "", or its row would be an empty line.
+    empty = "NULLIF({}, '')" if len(text.names) > 1 else "COALESCE({}, '')"
+    cells = ", ".join(
+        f"{empty.format(quoted_name(name))} AS {quoted_name(name)}" for name in text.names
+    )
+    with _connection(target.parent, settings) as con:
+        con.execute(
+            f"COPY (SELECT {cells} FROM {rows_of(text.parquet)}) TO {quoted_text(str(target))} "
+            "(FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+        )
+    with target.open("a", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([cell or "" for cell in row] for row in text.footer)
