@@ -72,10 +72,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         *("-m", "nika_pipelines.operations.report_server"),
         *("--data", str(data), "--port", str(reports_port)),
     ]
+    # A `.env` in the working directory would win over these variables: not the project's folder.
     servers = [
         subprocess.Popen(
             [sys.executable, *arguments],
-            env=variables, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=variables, cwd=data / "dagster", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for arguments in (web, reports)
     ]  # fmt: skip
