@@ -81,9 +81,7 @@ def plan_claims(
             plan.take.append(entry)
         else:
             first_seen = before.first_seen if before is not None else moment
-            plan.settling.append(
-                Seen(entry.path, entry.fingerprint, unchanged_since, first_seen)
-            )
+            plan.settling.append(Seen(entry.path, entry.fingerprint, unchanged_since, first_seen))
     return plan
 
 

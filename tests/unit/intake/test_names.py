@@ -44,7 +44,7 @@ def test_display_names_hold_no_control_or_direction_characters(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "dataset"),
+    "name, dataset",
     [
         ("sales_2024-05.csv", "sales"),
         ("sales_2024-05-17.csv", "sales"),
@@ -69,7 +69,14 @@ def test_a_tag_is_part_of_the_dataset() -> None:
 
 
 def test_hostile_names_become_partition_keys_that_dagster_takes() -> None:
-    hostile = ["a\nb.csv", "a...b.csv", "\u202egnp.csv", "x" * 251 + ".csv", "\udcff.csv", "-rf.csv"]
+    hostile = [
+        "a\nb.csv",
+        "a...b.csv",
+        "\u202egnp.csv",
+        "x" * 251 + ".csv",
+        "\udcff.csv",
+        "-rf.csv",
+    ]
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     keys = [names.new_upload_id(name, now) for name in hostile]
     partitions = DynamicPartitionsDefinition(name="keys")

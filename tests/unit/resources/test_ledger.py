@@ -27,7 +27,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_an_upload_comes_back_as_it_was_written(ledger: Ledger) -> None:
-    written = upload("u1", tag="north", source_path="/x\ny", source_inode=2**60, summary={"rows": 3})
+    written = upload(
+        "u1", tag="north", source_path="/x\ny", source_inode=2**60, summary={"rows": 3}
+    )
     ledger.register(written)
     assert ledger.get("u1") == written
     assert ledger.get("u2") is None
@@ -69,7 +71,7 @@ def test_only_a_finished_upload_of_the_same_name_is_an_original(ledger: Ledger) 
     assert ledger.original_of(replace(second, original_name="b.csv"), "i") is None
 
 
-@pytest.mark.parametrize(("charge", "deaths"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize("charge, deaths", [(True, 1), (False, 0)])
 def test_a_dead_run_charges_only_the_upload_in_work(
     ledger: Ledger, charge: bool, deaths: int
 ) -> None:
@@ -105,7 +107,12 @@ def test_settling_files_are_remembered_whatever_their_name(ledger: Ledger) -> No
 def test_errors_are_found_by_their_time(ledger: Ledger) -> None:
     ledger.record_error("INTERNAL", "boom", run_id="r", upload_id="u")
     (error,) = ledger.errors(since="2000-01-01")
-    assert (error.code, error.message, error.run_id, error.upload_id) == ("INTERNAL", "boom", "r", "u")
+    assert (error.code, error.message, error.run_id, error.upload_id) == (
+        "INTERNAL",
+        "boom",
+        "r",
+        "u",
+    )
     assert ledger.errors(until="2000-01-01") == []
 
 
