@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.gate import (
@@ -294,7 +295,7 @@ def _write_utf8(source: Path, target: Path, encoding: str) -> tuple[int, int]:
     return visible, nuls
 
 
-def _write_piece(text: str, out: codecs.StreamWriter, visible: int, nuls: int) -> tuple[int, int]:
+def _write_piece(text: str, out: BinaryIO, visible: int, nuls: int) -> tuple[int, int]:
     found = text.count("\0")
     text = text.replace("\0", "") if found else text
     out.write(text.encode("utf-8", "surrogatepass"))

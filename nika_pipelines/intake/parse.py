@@ -260,7 +260,7 @@ def canonical_bytes(piece: Classified, marks: Marks) -> bytes:
     buffer[:-1] = np.frombuffer(piece.block, np.uint8)
     edges = np.zeros(buffer.size + 1, np.int8)
     edges[starts] += 1
-    np.add.at(edges, ends + 1, -1)
+    edges[ends + 1] -= 1
     kept = np.cumsum(edges[:-1], dtype=np.int8).view(np.uint8)
     buffer[ends] = 10
     if piece.cut.escaped.size:
@@ -268,8 +268,8 @@ def canonical_bytes(piece: Classified, marks: Marks) -> bytes:
     if piece.cut.doubled.size:
         doubled = piece.cut.doubled
         kept[doubled] *= 2
-        return np.repeat(buffer, kept).tobytes()
-    return buffer[kept.view(bool)].tobytes()
+        return bytes(np.repeat(buffer, kept))
+    return bytes(buffer[kept.view(bool)])
 
 
 def _unescape(
@@ -278,7 +278,7 @@ def _unescape(
     """Turn an escaped quote into a doubled one and drop every other active escape."""
     at = piece.cut.escaped
     is_quote = buffer[at] == marks.quote
-    buffer[at[is_quote] - 1] = marks.quote
+    buffer[at[is_quote] - 1] = marks.quote or 0
     kept[at[~is_quote] - 1] = 0
 
 

@@ -68,7 +68,7 @@ def write_wide(
     done = 0
     with parquet.ParquetWriter(target, schema) as writer:
         for batch in reader:
-            count = batch.num_rows
+            count = int(batch.num_rows)
             empty = [pa.nulls(count, pa.string())] * (len(names) - width)
             placed = pa.array(lines[done : done + count], pa.int64())
             if len(placed) < count:

@@ -49,6 +49,7 @@ def read_text_table(
     out_dir: Path,
     settings: Settings,
     timings: dict[str, float] | None = None,
+    dialect: Dialect | None = None,
 ) -> TextTable:
     """Read a file into ``text.parquet`` and ``rejects.parquet`` below ``out_dir``.
 
@@ -58,6 +59,7 @@ def read_text_table(
         out_dir: an existing folder; intermediate files in it are removed again.
         settings: the limits in force.
         timings: filled with seconds per step when given.
+        dialect: the dialect of a text file where it is known; inferred otherwise.
 
     Raises:
         UploadRejected: the file is refused; see `codes.FILE_CODES`.
@@ -71,7 +73,7 @@ def read_text_table(
         if shape == "workbook":
             text = _open_workbook(source, work, settings, clock)
         else:
-            text = _open_text(source, work, clock)
+            text = _open_text(source, work, clock, dialect)
         return _read_decoded(text, out_dir, work, settings, clock)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -89,12 +91,13 @@ class _Text:
     other_tables: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _open_text(source: Path, work: Path, clock: dict[str, float]) -> _Text:
-    """Decode a text file and infer its dialect."""
+def _open_text(source: Path, work: Path, clock: dict[str, float], dialect: Dialect | None) -> _Text:
+    """Decode a text file and infer its dialect unless it is given."""
     with _timed(clock, "decode"):
         decoded = decode_file(source, work)
     with _timed(clock, "dialect"):
-        guess = infer_dialect(_sample(decoded.path)[0])
+        given = DialectGuess(dialect) if dialect else None
+        guess = given or infer_dialect(_sample(decoded.path)[0])
     return _Text(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
 
 

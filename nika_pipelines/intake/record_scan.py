@@ -205,7 +205,8 @@ def _carriage_before(
     before = np.maximum(last - 1, 0)
     pair = (buffer[within] == _LF) & (last < buffer.size)
     pair &= (buffer[before] == _CR) & (last > starts)
-    return pair.astype(np.int64)
+    carriages: Positions = pair.astype(np.int64)
+    return carriages
 
 
 def _lone_carriages(buffer: "Bytes", block: bytes, last: "Positions") -> int:
@@ -280,7 +281,8 @@ def _escaped(buffer: "Bytes", block: bytes, marks: Marks) -> "Positions":
     after = slashes[in_run % 2 == 0] + 1
     after = after[after < buffer.size]
     special = np.isin(buffer[after], [marks.escape, marks.delimiter, marks.quote or 34, _LF, _CR])
-    return after[special]
+    hidden: Positions = after[special]
+    return hidden
 
 
 def _quoted(buffer: "Bytes", special: _Special, marks: Marks) -> _Quotes:
@@ -342,7 +344,7 @@ def _states(swaps: "Flags", sets: "Flags", value: "Flags") -> "Flags":
 
     order = np.arange(1, swaps.size + 1)
     last_set = np.maximum.accumulate(np.where(sets, order, 0))
-    swapped = np.concatenate((np.zeros(1, np.int64), np.cumsum(swaps)))
+    swapped: Positions = np.concatenate((np.zeros(1, np.int64), np.cumsum(swaps)))
     base = np.concatenate((np.zeros(1, bool), value))[last_set]
     flips = (swapped[order] - swapped[last_set]) % 2 == 1
     states: Flags = base ^ flips
