@@ -11,6 +11,7 @@ from nika_pipelines.commands.lookup import find_upload
 from nika_pipelines.commands.outcomes import (
     Outcome,
     advice_for,
+    number,
     outcome_of,
     read_document,
     styled_state,
@@ -108,6 +109,8 @@ def _print_list(uploads: list[Upload], console: "Console") -> None:
     table.add_column("Feed", no_wrap=True)
     table.add_column("State", no_wrap=True)
     table.add_column("Received (UTC)", no_wrap=True)
+    for heading in ("Rows", "Anomalies", "Quality"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Remark", overflow="fold")
     for upload in uploads:
         remark = upload.error_code or (f"as {upload.duplicate_of}" if upload.duplicate_of else "")
@@ -116,6 +119,9 @@ def _print_list(uploads: list[Upload], console: "Console") -> None:
             plain(upload.feed),
             styled_state(upload.state),
             _clock(upload.received_at),
+            number((upload.summary or {}).get("rows"), "{:,}"),
+            number((upload.summary or {}).get("anomalies"), "{:,}"),
+            number((upload.summary or {}).get("quality_score"), "{:.0f}"),
             plain(remark),
         )
     console.print(table)
@@ -132,8 +138,11 @@ def _print_upload(
     _print_findings(result, console)
     _print_error(outcome, console)
     console.print("\n[bold]History[/]")
+    before = None
     for state, at in history:
-        console.print(f"  {_clock(at)}  {styled_state(state)}")
+        if state != before:  # a stage that begins in the same state says nothing new
+            console.print(f"  {_clock(at)}  {styled_state(state)}")
+        before = state
 
 
 def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
@@ -148,10 +157,10 @@ def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
         "Size": None if upload.size_bytes is None else f"{upload.size_bytes:,} bytes",
         "SHA-256": upload.sha256,
         "Duplicate of": upload.duplicate_of,
-        "Rows": metrics.get("total_records"),
-        "Rejected rows": metrics.get("rejected_records"),
-        "Anomalies": metrics.get("anomalies_detected"),
-        "Quality": metrics.get("quality_score"),
+        "Rows": number(metrics.get("total_records"), "{:,}", missing=""),
+        "Rejected rows": number(metrics.get("rejected_records"), "{:,}", missing=""),
+        "Anomalies": number(metrics.get("anomalies_detected"), "{:,}", missing=""),
+        "Quality": number(metrics.get("quality_score"), "{:.0f} of 100", missing=""),
         "Run": upload.run_id,
         "Result": outcome.result,
         "Report": "\n".join(map(str, outcome.reports)) or None,
@@ -161,7 +170,7 @@ def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
     table.add_column(overflow="fold")
     table.add_row("State", styled_state(upload.state))
     for name, value in facts.items():
-        if value is not None:
+        if value:
             lines = str(value).split("\n") if name == "Report" else [str(value)]
             table.add_row(name, "\n".join(map(plain, lines)))
     return table
@@ -174,7 +183,7 @@ def _print_findings(result: dict[str, Any], console: "Console") -> None:
     total = (result.get("metrics") or {}).get("anomalies_detected", len(findings))
     console.print(f"\n[bold]Findings[/] ({len(findings)} of {total})")
     for finding in findings:
-        text = f"{finding.get('type')}, {finding.get('column')}: {finding.get('explanation')}"
+        text = f"{finding.get('type')}: {finding.get('explanation')}"
         console.print(f"  {plain(finding.get('severity')):8}  {plain(text)}", soft_wrap=True)
 
 
@@ -182,8 +191,9 @@ def _print_error(outcome: Outcome, console: "Console") -> None:
     upload = outcome.upload
     if upload.error_code is None:
         return
+    title = "Failed " if upload.state == UploadState.FAILED else "Refused"
     console.print(
-        f"\n[bold]Refused[/]  {plain(upload.error_code)}: {plain(upload.message)}", soft_wrap=True
+        f"\n[bold]{title}[/]  {plain(upload.error_code)}: {plain(upload.message)}", soft_wrap=True
     )
     advice = advice_for(upload.error_code)
     if advice:

@@ -130,9 +130,9 @@ def _figures(outcome: Outcome) -> tuple[str, str, str, str, str]:
     verdict = (result.get("verdict") or {}).get("text") or upload.message or ""
     return (
         styled_state(upload.state),
-        _number(metrics.get("total_records"), "{:,}"),
-        _number(metrics.get("anomalies_detected"), "{:,}"),
-        _number(metrics.get("quality_score"), "{:.0f}"),
+        number(metrics.get("total_records"), "{:,}"),
+        number(metrics.get("anomalies_detected"), "{:,}"),
+        number(metrics.get("quality_score"), "{:.0f}"),
         plain(verdict),
     )
 
@@ -142,6 +142,11 @@ def styled_state(state: UploadState) -> str:
     text = state.value.replace("_", " ")
     style = STATE_STYLES.get(state)
     return f"[{style}]{text}[/]" if style else text
+
+
+def number(value: object, form: str, missing: str = "-") -> str:
+    """A figure for the console, or what stands for one that is not known."""
+    return form.format(value) if isinstance(value, int | float) else missing
 
 
 def advice_for(code: str | None) -> str:
@@ -158,7 +163,3 @@ def _print_reason(outcome: Outcome, console: "Console") -> None:
     if outcome.reason is not None:
         parts.append(f"Kept in {plain(outcome.reason.parent)}")
     console.print("\n  ".join(part for part in parts if part), soft_wrap=True)
-
-
-def _number(value: object, form: str) -> str:
-    return form.format(value) if isinstance(value, int | float) else "-"

@@ -300,16 +300,18 @@ def test_list_is_empty_without_a_ledger_and_makes_none(data: Path) -> None:
 def test_list_filters_by_state_and_feed(data: Path) -> None:
     register(
         data,
-        upload("a-1", UploadState.REPORT_READY, summary={"rows": 3}),
+        upload("a-1", UploadState.REPORT_READY, summary={"rows": 3333}),
         upload("b-1", UploadState.FAILED),
     )
     everything = json.loads(nika("list", "--json").stdout)
     assert [record["upload_id"] for record in everything] == ["a-1", "b-1"]
-    assert everything[0]["summary"] == {"rows": 3}
+    assert everything[0]["summary"] == {"rows": 3333}
     failed = json.loads(nika("list", "--state", "failed", "--json").stdout)
     assert [record["upload_id"] for record in failed] == ["b-1"]
     assert json.loads(nika("list", "--feed", "images", "--json").stdout) == []
-    assert "report ready" in nika("list").stdout
+    text = nika("list").stdout
+    assert "report ready" in text
+    assert "3,333" in text
 
 
 def test_list_says_what_is_wrong_with_a_ledger_of_another_version(data: Path) -> None:
@@ -403,6 +405,30 @@ def test_the_demo_takes_samples_only_and_a_refused_one_is_a_success(
     assert result.exit_code == 0
     assert str(report_path) in result.stdout
     assert "b.csv is meant to be refused" in result.stdout
+
+
+# ---- inspect
+
+
+def test_inspect_writes_the_table_as_text_and_what_was_found(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("day;amount\n2026-01-01;1,5\n2026-01-02;2,5\n")
+    result = nika("inspect", tmp_path / "sales.csv", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["status"], found["delimiter"], found["n_rows"]) == ("accepted", ";", 2)
+    table = (tmp_path / "out" / "table.csv").read_text()
+    assert table == 'day,amount\n2026-01-01,"1,5"\n2026-01-02,"2,5"\n'
+    text = nika("inspect", tmp_path / "sales.csv", "--out", tmp_path / "out").stdout
+    assert "2 rows, 2 columns" in text
+
+
+def test_inspect_ends_with_3_when_the_file_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    result = nika("inspect", tmp_path / "empty.csv", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error_code"] == "EMPTY_FILE"
+    text = nika("inspect", tmp_path / "empty.csv", "--out", tmp_path / "out").stdout
+    assert "Export it again" in text
 
 
 # ---- config, doctor, version
