@@ -52,7 +52,8 @@ def choose_web_port(preferred: int, avoid: int) -> int:
     """
     if preferred == 0:
         return any_free()
-    candidates: list[int] = [preferred, *range(preferred + 2, min(preferred + 2 + _TRIES, _HIGHEST + 1))]
+    last = min(preferred + 1 + _TRIES, _HIGHEST)
+    candidates: list[int] = [preferred, *range(preferred + 2, last + 1)]
     for port in candidates:
         if port != avoid and is_free(port):
             return port
