@@ -1,8 +1,8 @@
-"""Which type every column of a text table has, and the cast into the typed table.
+"""Which type every column of a text table has.
 
-Belongs here: the vote over whole columns and the cast with its rejects. Does not belong here: how
-a cell is read (`cell_readings`), what values mean (`semantic_types`), promises about later files
-(`contract`).
+Belongs here: the vote over whole columns. Does not belong here: how a cell is read
+(`cell_readings`), what values mean (`semantic_types`), the cast (`typed_table`), promises about
+later files (`contract`).
 
 The vote counts in three passes: the *families* a column may belong to (number, date, boolean);
 every format of those families; then, over the whole table, the formats still standing and the
@@ -18,20 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake import cell_readings, semantic_types
 from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
-from nika_pipelines.intake.codes import RowCode, WarningCode
+from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.column_counts import (
     SAMPLE_ROWS,
     ColumnCounts,
     Key,
-    cleaned_cells,
     count_rows,
     rows_of,
     unoptimized,
 )
 from nika_pipelines.intake.records import (
-    LINE_COLUMN,
-    RAW_BYTES,
-    REJECT_COLUMNS,
     Column,
     ColumnType,
     IntakeWarning,
@@ -46,7 +42,6 @@ _SURVIVAL_SHARE = 0.5
 
 _EXAMPLES = 20
 _CELLS_IN_SAMPLE = 400_000
-_CELLS_PER_ROW_GROUP = 2_000_000
 _SWAPPED = {
     "%d/%m/%Y": "%m/%d/%Y",
     "%d-%m-%Y": "%m-%d-%Y",
@@ -62,11 +57,6 @@ _DATE = (
     r"|[0-9]{1,2}\.?[ -][A-Za-z]{3,9}\.?,?[ -][0-9]{2,4}"
     r"|[A-Za-z]{3,9}\.?[ -][0-9]{1,2},?[ -][0-9]{4}).*"
 )
-_NO_REJECTS = (
-    "SELECT "
-    + ", ".join(f"NULL::{kind} AS {quoted_name(name)}" for name, kind in REJECT_COLUMNS.items())
-    + " WHERE false"
-)
 _FORMULA_STARTS = ", ".join(str(ord(character)) for character in "=+-@\t\r")
 
 
@@ -80,14 +70,6 @@ class Hypothesis:
 
 TEXT = Hypothesis("text")
 _PLAIN = (Hypothesis("integer"), Hypothesis("float"))
-
-
-@dataclass(frozen=True)
-class CastOutcome:
-    """What the cast did with the data rows of the text table."""
-
-    accepted: int
-    rejected: int
 
 
 @dataclass
@@ -170,51 +152,6 @@ def formula_warnings(
             f"SELECT {', '.join(_formulas(quoted_name(name)) for name in text)} FROM {source}"
         ).fetchone()
     return _formula_warnings(dict(zip(text, row or (), strict=True)))
-
-
-def cast_table(
-    con: "DuckDBPyConnection",
-    text_parquet: Path,
-    columns: Sequence[Column],
-    out_parquet: Path,
-    rejects_parquet: Path,
-) -> CastOutcome:
-    """Write the typed table in file order, and the rows that do not fit as rejects.
-
-    A row is rejected when any of its cells holds a value that its column's type cannot read; the
-    reject's reason names all such columns, its raw text is the first one's cell.
-
-    Args:
-        con: a connection whose time zone is UTC and that preserves insertion order.
-        text_parquet: the text table.
-        columns: one per column of the text table, by name.
-        out_parquet: where the typed table goes.
-        rejects_parquet: where the rows that do not fit go; written even when there are none.
-
-    Returns:
-        How many rows went where; together they are all data rows.
-    """
-    source = rows_of(text_parquet)
-    rows = _read_rows(columns, source)
-    typed = [n for n, column in enumerate(columns) if not _is_text(column)]
-    misfit = " OR ".join(_misfit(n) for n in typed) or "false"
-    stored = ", ".join(f"v{n} AS {quoted_name(column.name)}" for n, column in enumerate(columns))
-    all_rows = count_rows(con, source)
-    group = max(2_048, min(122_880, _CELLS_PER_ROW_GROUP // len(columns)))
-    with unoptimized(con):
-        accepted = con.execute(
-            f"COPY (SELECT {stored} FROM {rows} WHERE NOT ({misfit})) "
-            f"TO {quoted_text(str(out_parquet))} "
-            f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group})"
-        ).fetchone()
-        kept = int(accepted[0]) if accepted else 0
-        # Most files have no misfit at all: they are spared the second scan.
-        rejects = _rejects_query(columns, typed, rows, misfit) if kept < all_rows else _NO_REJECTS
-        con.execute(
-            f"COPY ({rejects}) TO {quoted_text(str(rejects_parquet))} "
-            "(FORMAT parquet, COMPRESSION zstd)"
-        )
-    return CastOutcome(accepted=kept, rejected=all_rows - kept)
 
 
 def _is_text(column: Column) -> bool:
@@ -550,55 +487,3 @@ def _formula_warnings(counts: Mapping[str, int]) -> list[IntakeWarning]:
             "they are stored as written and escaped in exports.",
         )
     ]
-
-
-# The cast
-
-
-def _read_rows(columns: Sequence[Column], source: str) -> str:
-    """The FROM item with the line, and ``c<n>``, ``t<n>``, ``v<n>``: raw, cleaned, typed cells."""
-    raw = ", ".join(f"{quoted_name(column.name)} AS c{n}" for n, column in enumerate(columns))
-    values = ", ".join(
-        f"{cell_readings.value_of(column, f't{n}', f'c{n}')} AS v{n}"
-        for n, column in enumerate(columns)
-    )
-    typed = [n for n, column in enumerate(columns) if not _is_text(column)]
-    lines = f"(SELECT {quoted_name(LINE_COLUMN)} AS line, {raw} FROM {source})"
-    return f"(SELECT *, {values} FROM {cleaned_cells(lines, typed)})"
-
-
-def _misfit(position: int) -> str:
-    return f"(t{position} IS NOT NULL AND v{position} IS NULL)"
-
-
-def _rejects_query(columns: Sequence[Column], typed: list[int], rows: str, where: str) -> str:
-    """One reject per row that has a misfit, in the layout of `records.REJECT_COLUMNS`."""
-    cases = " ".join(
-        f"WHEN {_misfit(n)} THEN {{'name': {quoted_text(columns[n].name)}, 'cell': c{n}, "
-        f"'type': {quoted_text(_reading_name(columns[n]))}}}"
-        for n in typed
-    )
-    names = ", ".join(
-        f"CASE WHEN {_misfit(n)} THEN {quoted_text(columns[n].name)} END" for n in typed
-    )
-    return (
-        f'SELECT line, misfit.name AS "column", {quoted_text(RowCode.CAST.value)} AS code, '
-        "concat('not ', misfit.type, CASE WHEN names <> misfit.name "
-        "THEN concat('; all misfits: ', names) END) AS reason, "
-        f"{clipped('misfit.cell')} AS raw "
-        f"FROM (SELECT line, CASE {cases} END AS misfit, concat_ws(', ', {names}) AS names "
-        f"FROM {rows} WHERE {where})"
-    )
-
-
-def clipped(text: str) -> str:
-    """The SQL expression of a text cut to the reject's `RAW_BYTES`, whatever its characters."""
-    # A quarter of the characters always fits, since UTF-8 takes at most four bytes for each.
-    return (
-        f"CASE WHEN strlen({text}) <= {RAW_BYTES} THEN {text} "
-        f"ELSE left({text}, {RAW_BYTES // 4}) END"
-    )
-
-
-def _reading_name(column: Column) -> str:
-    return f"{column.type} ({column.format})" if column.format else column.type

@@ -15,12 +15,7 @@ from nika_pipelines.intake import contract as contracts
 from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
 from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
 from nika_pipelines.intake.column_counts import rows_of, unoptimized
-from nika_pipelines.intake.column_types import (
-    cast_table,
-    clipped,
-    formula_warnings,
-    infer_columns,
-)
+from nika_pipelines.intake.column_types import formula_warnings, infer_columns
 from nika_pipelines.intake.contract import Contract, ContractError, ContractOutcome
 from nika_pipelines.intake.documents import (
     MOST_REJECTS_LISTED,
@@ -37,6 +32,7 @@ from nika_pipelines.intake.records import (
     RowBalance,
     TextTable,
 )
+from nika_pipelines.intake.typed_table import cast_table, clipped
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
