@@ -38,6 +38,8 @@ from nika_pipelines.intake.survey import (
 )
 from nika_pipelines.settings import Settings
 
+TEXT_PARQUET = "text.parquet"
+REJECTS_PARQUET = "rejects.parquet"
 _FEW_BAD_ROWS = 5
 """Fewer structural faults than this are no verdict over a short file while good rows prevail."""
 _MAX_OPEN_SHARE = 0.01
@@ -75,6 +77,10 @@ def read_text_table(
         else:
             text = _open_text(source, work, clock, dialect)
         return _read_decoded(text, out_dir, work, settings, clock)
+    except BaseException:
+        for name in (TEXT_PARQUET, REJECTS_PARQUET):
+            (out_dir / name).unlink(missing_ok=True)
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -130,7 +136,7 @@ def _read_decoded(
         judge(survey, structure, settings)
         balance = balance_of(survey, text.sheet_rows)
     with _timed(clock, "parse"):
-        target, rejects = out_dir / "text.parquet", out_dir / "rejects.parquet"
+        target, rejects = out_dir / TEXT_PARQUET, out_dir / REJECTS_PARQUET
         reading = Reading(path, marks, layout, structure.names, stand_in)
         write_tables(reading, survey, work, target, rejects, settings)
     return TextTable(

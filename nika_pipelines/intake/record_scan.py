@@ -146,7 +146,7 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
     last = borders[line_ends]
     counts = np.diff(line_ends, prepend=-1)
     lines = _lines_covered(special, cutting, escaped, buffer)
-    if final and (not last.size or last[-1] + 1 < buffer.size):
+    if final and buffer.size and (not last.size or last[-1] + 1 < buffer.size):
         last = np.append(last, buffer.size)
         counts = np.append(counts, borders.size - counts.sum() + 1)
         lines = np.append(lines, _last_lines(special, escaped, buffer) - lines.sum())
@@ -264,7 +264,8 @@ def _every_line_end(special: _Special, escaped: "Positions", buffer: "Bytes") ->
     import numpy as np
 
     plain = special.at[(special.values == _LF) | (special.values == _CR)]
-    hidden = escaped[(buffer[escaped] == _LF) | (buffer[escaped] == _CR)]
+    behind = buffer[np.minimum(escaped + 1, buffer.size - 1)]
+    hidden = escaped[(buffer[escaped] == _LF) | ((buffer[escaped] == _CR) & (behind != _LF))]
     return np.sort(np.concatenate((plain, hidden))) if hidden.size else plain
 
 
