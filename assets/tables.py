@@ -19,7 +19,7 @@ from nika_pipelines.engine import connect
 from nika_pipelines.intake.identity import content_identity
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import UploadState
-from nika_pipelines.partitions import TABLE_UPLOADS
+from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import load_settings
 from resources.warehouse_tables import publish_uploads
 
@@ -232,7 +232,7 @@ TABLES_CHAIN = Chain(
         ),
     ),
     gate=("validated_table", checks.MATCHES_SCHEMA.name),
-    partitions_def=TABLE_UPLOADS,
+    partitions_def=UPLOADS[FEED],
     owners=("team:data",),
     finish=lambda workspace, warehouse: publish_uploads(workspace, warehouse, FEED),
 )

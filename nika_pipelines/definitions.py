@@ -7,7 +7,7 @@ import dagster as dg
 from assets.batches import build_chain_asset
 from assets.operations import daily_digest
 from assets.tables import TABLES_CHAIN
-from nika_pipelines.jobs import BUILD_DAILY_DIGEST, INGEST_TABLES
+from nika_pipelines.jobs import BUILD_DAILY_DIGEST, INGEST_JOBS
 from nika_pipelines.schedules import daily_build_daily_digest
 from nika_pipelines.sensors import inbox_sensor, run_failure_sensor
 from nika_pipelines.settings import Settings, load_settings
@@ -28,7 +28,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     }
     return dg.Definitions(
         assets=[build_chain_asset(TABLES_CHAIN), daily_digest],
-        jobs=[INGEST_TABLES, BUILD_DAILY_DIGEST],
+        jobs=[*INGEST_JOBS.values(), BUILD_DAILY_DIGEST],
         sensors=[inbox_sensor, run_failure_sensor],
         schedules=[daily_build_daily_digest],
         resources=resources | overrides,

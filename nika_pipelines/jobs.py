@@ -5,12 +5,18 @@ Per-upload jobs run in one process: starting another costs more than a small fil
 
 import dagster as dg
 
-INGEST_TABLES = dg.define_asset_job(
-    "ingest_tables",
-    selection=dg.AssetSelection.groups("tables"),
-    description="From a claimed file to its validated table, statistics, anomalies and report.",
-    executor_def=dg.in_process_executor,
-)
+from nika_pipelines.feeds import FEEDS
+
+INGEST_JOBS = {
+    feed.name: dg.define_asset_job(
+        feed.job,
+        selection=dg.AssetSelection.groups(feed.name),
+        description=f"From a claimed file of feed {feed.name} to its report.",
+        executor_def=dg.in_process_executor,
+    )
+    for feed in FEEDS.values()
+}
+"""The job of every per-upload system, by feed."""
 
 BUILD_DAILY_DIGEST = dg.define_asset_job(
     "build_daily_digest",

@@ -1,13 +1,16 @@
-"""Partition definitions: one key per upload. A key is never reused."""
+"""Partition definitions: uploads by feed, and calendar days."""
 
 import dagster as dg
 
+from nika_pipelines.feeds import FEEDS
 from nika_pipelines.settings import load_settings
 
-TABLE_UPLOADS = dg.DynamicPartitionsDefinition(name="table_uploads")
-"""Uploads of feed ``tables``; the keys are upload ids in order of arrival."""
+UPLOADS = {
+    feed.name: dg.DynamicPartitionsDefinition(name=feed.partitions) for feed in FEEDS.values()
+}
+"""One key per upload, by feed. The keys are upload ids in order of arrival, never used again."""
 
 DAYS = dg.DailyPartitionsDefinition(
-    start_date="2026-01-01", timezone=load_settings().digest_time_zone
+    start_date="2026-01-01", timezone=load_settings().digest_time_zone, end_offset=1
 )
-"""Calendar days in the digest's time zone; the keys are YYYY-MM-DD."""
+"""Calendar days in the digest's time zone, today included; the keys are YYYY-MM-DD."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.environment import prepare_environment
+from nika_pipelines.feeds import FEEDS
 from nika_pipelines.intake.listing import list_feed
 from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
 from nika_pipelines.settings import Settings, load_settings
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from resources.workspace import Workspace
 
 _POLL_SECONDS = 0.2
+
+
+class UploadBusyError(RuntimeError):
+    """A worker has the upload in hand, so it cannot be put back."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def run_now(
                 run_id = str(uuid.uuid4())
                 uploads = [workspace.inbox.take_copy(path, feed, run_id) for path in group]
                 upload_ids += [upload.upload_id for upload in uploads]
-                _execute([upload.upload_id for upload in uploads], run_id, batch_id=run_id)
+                _execute(uploads, run_id, batch_id=run_id)
         return [_known(workspace, upload_id) for upload_id in upload_ids]
 
 
@@ -88,6 +93,7 @@ def requeue(upload_id: str, settings: Settings) -> Upload:
 
     Raises:
         KeyError: there is no such upload.
+        UploadBusyError: it is being processed.
         BytesMissingError: its bytes are gone.
     """
     from resources.workspace import open_workspace
@@ -105,6 +111,7 @@ def run_again(
 
     Raises:
         KeyError: there is no such upload.
+        UploadBusyError: one is being processed.
         BytesMissingError: the bytes of one are gone.
     """
     prepare_environment(settings)
@@ -112,26 +119,28 @@ def run_again(
     from resources.workspace import open_workspace
 
     with open_workspace(settings) as workspace:
-        for upload_id in upload_ids:
-            _put_back(workspace, upload_id, not_before=later(60))
+        # Until its run exists, a sensor must not offer the upload to another one.
+        uploads = [_put_back(workspace, one, not_before=later(60)) for one in upload_ids]
         with _watching(workspace, list(upload_ids), len(upload_ids), on_event):
-            for upload_id in upload_ids:
-                _execute([upload_id], str(uuid.uuid4()), batch_id=None)
+            for upload in uploads:
+                _execute([upload], str(uuid.uuid4()), batch_id=None)
         return [_known(workspace, upload_id) for upload_id in upload_ids]
 
 
-def _execute(upload_ids: Sequence[str], run_id: str, batch_id: str | None) -> None:
+def _execute(uploads: Sequence[Upload], run_id: str, batch_id: str | None) -> None:
+    """Run the job of the uploads' feed over them in this process."""
     import dagster as dg
 
     from assets.batches import BATCH_TAG
     from nika_pipelines.definitions import defs
-    from nika_pipelines.partitions import TABLE_UPLOADS
     from nika_pipelines.sensors import partition_range_tags
 
+    feed = FEEDS[uploads[0].feed]
+    upload_ids = [upload.upload_id for upload in uploads]
     with dg.DagsterInstance.get() as instance:
-        instance.add_dynamic_partitions(str(TABLE_UPLOADS.name), list(upload_ids))
+        instance.add_dynamic_partitions(feed.partitions, upload_ids)
         batch_tags = {} if batch_id is None else {BATCH_TAG: batch_id}
-        defs.get_repository_def().get_job("ingest_tables").execute_in_process(
+        defs.resolve_job_def(feed.job).execute_in_process(
             instance=instance,
             run_id=run_id,
             tags=partition_range_tags(upload_ids) | batch_tags,
@@ -142,6 +151,9 @@ def _execute(upload_ids: Sequence[str], run_id: str, batch_id: str | None) -> No
 
 def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) -> Upload:
     upload = _known(workspace, upload_id)
+    busy = upload.run_id is not None and workspace.run_locks.is_held(upload.run_id)
+    if busy or upload.state == UploadState.WAITING:
+        raise UploadBusyError(f"{upload_id} is being processed right now; wait until it is final")
     workspace.archive.reclaim(upload)
     return workspace.ledger.advance(
         upload_id,

@@ -9,83 +9,44 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.batches import ATTEMPT_TAG, BATCH_TAG
+from nika_pipelines.feeds import FEEDS, Feed
 from nika_pipelines.healing import fail_orphans, give_up, live_runs
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.planner import Offer, backoff_seconds, plan_offers
-from nika_pipelines.jobs import INGEST_TABLES
-from nika_pipelines.partitions import TABLE_UPLOADS
+from nika_pipelines.jobs import INGEST_JOBS
+from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import load_settings
-from resources.inbox import Look
 from resources.ledger import later, utc_now
 from resources.workspace import Workspace
-
-FEED = "tables"
 
 
 @dg.sensor(
     name="inbox_sensor",
-    job=INGEST_TABLES,
+    jobs=list(INGEST_JOBS.values()),
     minimum_interval_seconds=load_settings().sensor_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes files that have come to rest in inbox/tables and offers them to runs.",
+    description="Takes files that have come to rest in the inbox and offers them to runs.",
 )
 def inbox_sensor(
     context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.SensorResult | dg.SkipReason:
-    """List, plan, emit."""
-    for run_id in fail_orphans(context.instance, workspace, INGEST_TABLES.name):
-        context.log.warning("run %s lost its worker; its uploads are offered again", run_id)
-    live = live_runs(context.instance, INGEST_TABLES.name)
-    for upload_id in give_up(workspace, FEED, live):
-        context.log.error("%s is not offered any more; see `nika show`", upload_id)
-    try:
-        look = workspace.inbox.look(FEED)
-    except OSError as error:
-        return dg.SkipReason(f"inbox/{FEED} cannot be listed, trying again: {error.strerror}")
-    for notice in look.notices:
-        context.log.warning("%s: %s (%s)", display_name(notice.path), notice.message, notice.code)
-    registered = context.instance.get_dynamic_partitions(str(TABLE_UPLOADS.name))
-    offers = plan_offers(
-        workspace.ledger.unfinished(FEED),
-        live_batches=live.batch_ids,
-        live_runs=live.run_ids,
-        registered={key: place for place, key in enumerate(registered)},
-        now=utc_now(),
-        settings=workspace.settings,
-    )
-    return _emit(workspace, offers, set(registered), look)
-
-
-def _emit(
-    workspace: Workspace, offers: Sequence[Offer], registered: set[str], look: Look
-) -> dg.SensorResult | dg.SkipReason:
-    if not offers:
-        return dg.SkipReason(f"nothing to offer; {look.settling} files are still settling")
-    for offer in offers:
-        next_try = later(backoff_seconds(offer.attempt))
-        workspace.ledger.offer(offer.upload_ids, offer.batch_id, not_before=next_try)
-    new_keys = [key for offer in offers for key in offer.upload_ids if key not in registered]
-    return dg.SensorResult(
-        run_requests=[_run_request(offer) for offer in offers],
-        dynamic_partitions_requests=[TABLE_UPLOADS.build_add_request(new_keys)] if new_keys else [],
-    )
-
-
-def _run_request(offer: Offer) -> dg.RunRequest:
-    tags: dict[str, str] = {BATCH_TAG: offer.batch_id, ATTEMPT_TAG: str(offer.attempt)}
-    if offer.large:
-        tags["nika/size"] = "large"
-    if len(offer.upload_ids) == 1:
-        return dg.RunRequest(run_key=offer.run_key, partition_key=offer.upload_ids[0], tags=tags)
-    return dg.RunRequest(run_key=offer.run_key, tags=tags | partition_range_tags(offer.upload_ids))
-
-
-def partition_range_tags(upload_ids: Sequence[str]) -> dict[str, str]:
-    """The run tags that make one run cover uploads that were registered in this order."""
-    return {
-        "dagster/asset_partition_range_start": upload_ids[0],
-        "dagster/asset_partition_range_end": upload_ids[-1],
-    }
+    """List, plan, emit, feed by feed."""
+    requests: list[dg.RunRequest] = []
+    new_partitions: list[dg.AddDynamicPartitionsRequest] = []
+    settling = 0
+    for feed in FEEDS.values():
+        _heal(context, workspace, feed)
+        settling += _look(context, workspace, feed)
+        registered = context.instance.get_dynamic_partitions(feed.partitions)
+        offers = _plan(context.instance, workspace, feed, registered)
+        _assign(workspace, offers)
+        requests += [_run_request(feed, offer) for offer in offers]
+        keys = [key for offer in offers for key in offer.upload_ids if key not in set(registered)]
+        if keys:
+            new_partitions.append(UPLOADS[feed.name].build_add_request(keys))
+    if not requests:
+        return dg.SkipReason(f"nothing to offer; {settling} files are still settling")
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=new_partitions)
 
 
 @dg.run_failure_sensor(
@@ -99,3 +60,68 @@ def run_failure_sensor(
     """Record the error of a failed run."""
     message = (context.failure_event.message or "the run failed")[:2_000]
     workspace.ledger.record_error("RUN_FAILED", message, run_id=context.dagster_run.run_id)
+
+
+def partition_range_tags(upload_ids: Sequence[str]) -> dict[str, str]:
+    """The run tags that make one run cover uploads that were registered in this order."""
+    return {
+        "dagster/asset_partition_range_start": upload_ids[0],
+        "dagster/asset_partition_range_end": upload_ids[-1],
+    }
+
+
+def _heal(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed) -> None:
+    for run_id in fail_orphans(context.instance, workspace, feed.job):
+        context.log.warning("run %s lost its worker; its uploads are offered again", run_id)
+    live = live_runs(context.instance, feed.job)
+    for upload_id in give_up(workspace, feed.name, live):
+        context.log.error("%s is not offered any more; see `nika show`", upload_id)
+
+
+def _look(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed) -> int:
+    """Take what is stable; returns how many files are still settling."""
+    try:
+        look = workspace.inbox.look(feed.name)
+    except OSError as error:
+        # The uploads that were taken before still have to be offered, so this is no end.
+        context.log.warning(
+            "inbox/%s cannot be listed, trying again: %s", feed.name, error.strerror
+        )
+        return 0
+    for notice in look.notices:
+        context.log.warning("%s: %s (%s)", display_name(notice.path), notice.message, notice.code)
+    return look.settling
+
+
+def _plan(
+    instance: dg.DagsterInstance, workspace: Workspace, feed: Feed, registered: Sequence[str]
+) -> list[Offer]:
+    live = live_runs(instance, feed.job)
+    return plan_offers(
+        workspace.ledger.unfinished(feed.name),
+        live_batches=live.batch_ids,
+        live_runs=live.run_ids,
+        registered={key: place for place, key in enumerate(registered)},
+        now=utc_now(),
+        settings=workspace.settings,
+    )
+
+
+def _assign(workspace: Workspace, offers: Sequence[Offer]) -> None:
+    """Write down who gets what before Dagster makes the runs: a crash in between loses nothing."""
+    for offer in offers:
+        next_try = later(backoff_seconds(offer.attempt))
+        workspace.ledger.offer(offer.upload_ids, offer.batch_id, not_before=next_try)
+
+
+def _run_request(feed: Feed, offer: Offer) -> dg.RunRequest:
+    tags = {BATCH_TAG: offer.batch_id, ATTEMPT_TAG: str(offer.attempt)}
+    if offer.large:
+        tags["nika/size"] = "large"
+    alone = len(offer.upload_ids) == 1
+    return dg.RunRequest(
+        run_key=offer.run_key,
+        job_name=feed.job,
+        partition_key=offer.upload_ids[0] if alone else None,
+        tags=tags if alone else tags | partition_range_tags(offer.upload_ids),
+    )

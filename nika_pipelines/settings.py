@@ -54,19 +54,27 @@ class Settings(BaseSettings):
     max_columns: int = _setting(2_000, "columns", "Most columns in one table.", gt=0)
     max_field_bytes: int = _setting(1_000_000, "bytes", "Longest single cell.", gt=0)
     max_line_bytes: int = _setting(8_000_000, "bytes", "Longest record.", gt=0)
-    max_header_characters: int = _setting(200, "characters", "Longest column name kept whole.", gt=0)
+    max_header_characters: int = _setting(
+        200, "characters", "Longest column name kept whole.", gt=0
+    )
     max_bad_row_share: float = _setting(
         0.20, "share", "A file with more rejected rows than this is quarantined.", ge=0, le=1
     )
     type_vote_share: float = _setting(
-        0.98, "share", "Share of non-empty cells that must fit for a column to get a type.", gt=0, le=1
+        0.98,
+        "share",
+        "Share of non-empty cells that must fit for a column to get a type.",
+        gt=0,
+        le=1,
     )
     max_preamble_rows: int = _setting(50, "rows", "Most lines skipped above the header.", ge=0)
     file_timeout_seconds: float = _setting(300.0, "s", "Time allowed for one file.", gt=0)
     zip_max_total_bytes: int = _setting(
         200_000_000, "bytes", "Most bytes a workbook may unpack to.", gt=0
     )
-    zip_max_ratio: float = _setting(100.0, "ratio", "Highest compression ratio of a workbook.", gt=1)
+    zip_max_ratio: float = _setting(
+        100.0, "ratio", "Highest compression ratio of a workbook.", gt=1
+    )
     zip_max_entries: int = _setting(1_000, "entries", "Most parts inside a workbook.", gt=0)
     spreadsheet_memory_mb: int = _setting(
         1_024, "MB", "Memory allowed to the child process that reads a workbook.", gt=0
@@ -77,13 +85,18 @@ class Settings(BaseSettings):
 
     # Orchestration
     sensor_interval_seconds: int = _setting(
-        3, "s", "Shortest time between two looks at the inbox (5 would skip every second one).", gt=0
+        3,
+        "s",
+        "Shortest time between two looks at the inbox (5 would skip every second one).",
+        gt=0,
     )
     single_run_files: int = _setting(
         3, "files", "Up to this many new files get a run each; more are batched.", ge=0
     )
     batch_files: int = _setting(25, "files", "Most files in one batch run.", gt=0)
-    batches_per_look: int = _setting(4, "runs", "Most runs requested by one look at the inbox.", gt=0)
+    batches_per_look: int = _setting(
+        4, "runs", "Most runs requested by one look at the inbox.", gt=0
+    )
     max_live_runs: int = _setting(
         4, "runs", "No new run is requested while this many are queued or running.", gt=0
     )
@@ -109,10 +122,14 @@ class Settings(BaseSettings):
         0.1, "flags per file", "False flags expected in a file without anomalies.", gt=0
     )
     min_samples: int = _setting(30, "rows", "Fewest values for a column to be judged.", gt=1)
-    max_anomalies_per_report: int = _setting(50, "findings", "Most findings listed in a report.", gt=0)
+    max_anomalies_per_report: int = _setting(
+        50, "findings", "Most findings listed in a report.", gt=0
+    )
 
     # Serving and reports
-    web_port: int = _setting(3000, "port", "Dagster's web UI; if taken, the next free from +2.", ge=0)
+    web_port: int = _setting(
+        3000, "port", "Dagster's web UI; if taken, the next free from +2.", ge=0
+    )
     reports_port: int = _setting(
         3001, "port", "Charts and reports; fixed, because links to it are stored.", ge=0
     )

@@ -137,14 +137,16 @@ class Ledger:
         self.path = path
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         sa.event.listen(self._engine, "connect", _configure_connection)
-        sa.event.listen(self._engine, "begin", _begin_immediate)
+        sa.event.listen(self._engine, "begin", _begin)
+        # Readers wait for nobody; whoever writes takes the write lock before reading.
+        self._reading = self._engine.execution_options(nika_reads=True)
         self._prepare()
 
     # ---- reading
 
     def get(self, upload_id: str) -> Upload | None:
         """The upload of this id, or None."""
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             query = sa.select(_uploads).where(_uploads.c.upload_id == upload_id)
             row = connection.execute(query).mappings().first()
         return _upload(row) if row else None
@@ -179,7 +181,7 @@ class Ledger:
         query = query.order_by(_uploads.c.received_at.desc(), _uploads.c.upload_id.desc())
         if limit is not None:
             query = query.limit(limit)
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [_upload(row) for row in reversed(rows)]
 
@@ -188,7 +190,7 @@ class Ledger:
         query = sa.select(_uploads.c.state, sa.func.count()).group_by(_uploads.c.state)
         if feed is not None:
             query = query.where(_uploads.c.feed == feed)
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             return {UploadState(state): n for state, n in connection.execute(query)}
 
     def transitions(self, upload_id: str) -> list[tuple[UploadState, str]]:
@@ -198,7 +200,7 @@ class Ledger:
             .where(_transitions.c.upload_id == upload_id)
             .order_by(_transitions.c.id)
         )
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
 
     def original_of(self, upload: Upload, identity: str) -> Upload | None:
@@ -214,14 +216,14 @@ class Ledger:
             .order_by(_uploads.c.received_at)
             .limit(1)
         )
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             row = connection.execute(query).mappings().first()
         return _upload(row) if row else None
 
     def holders_of(self, sha256: str) -> list[Upload]:
         """Uploads whose bytes have this SHA-256."""
         query = sa.select(_uploads).where(_uploads.c.sha256 == sha256)
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             return [_upload(row) for row in connection.execute(query).mappings()]
 
     def unfinished(self, feed: str) -> list[Upload]:
@@ -276,17 +278,15 @@ class Ledger:
         values["finished_at"] = now if state in FINAL_STATES else None
         if "summary" in values and values["summary"] is not None:
             values["summary"] = json.dumps(values["summary"])
+        this = _uploads.c.upload_id == upload_id
         with self._engine.begin() as connection:
-            result = connection.execute(
-                _uploads.update().where(_uploads.c.upload_id == upload_id).values(**values)
-            )
-            if result.rowcount != 1:
+            before = connection.execute(sa.select(_uploads.c.state).where(this)).scalar()
+            if before is None:
                 raise KeyError(upload_id)
-            _note_transition(connection, upload_id, state, changes.get("run_id"))
-        upload = self.get(upload_id)
-        if upload is None:  # pragma: no cover - deleted between two statements
-            raise KeyError(upload_id)
-        return upload
+            connection.execute(_uploads.update().where(this).values(**values))
+            if before != state.value:
+                _note_transition(connection, upload_id, state, changes.get("run_id"))
+            return _upload(connection.execute(sa.select(_uploads).where(this)).mappings().one())
 
     def assign_version(self, upload_id: str) -> int:
         """Number the upload among those of its dataset, once; a rerun keeps its number."""
@@ -349,7 +349,7 @@ class Ledger:
 
     def settling(self) -> dict[str, Seen]:
         """Files that were seen in the inbox and are not stable yet, by path."""
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             rows = connection.execute(sa.select(_sightings)).mappings().all()
         seen = [
             Seen(**row | {"path": names.path_from_text(row["path"])}) for row in map(dict, rows)
@@ -367,7 +367,7 @@ class Ledger:
     def notices(self) -> list[Notice]:
         """What lies in the inbox and cannot be taken, oldest first."""
         query = sa.select(_notices).order_by(_notices.c.first_seen)
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
             Notice(names.path_from_text(row["path"]), row["code"], row["message"]) for row in rows
@@ -416,7 +416,7 @@ class Ledger:
             query = query.where(_errors.c.at >= since)
         if until is not None:
             query = query.where(_errors.c.at < until)
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
             RecordedError(row["at"], row["run_id"], row["upload_id"], row["code"], row["message"])
@@ -469,8 +469,9 @@ def _configure_connection(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: sa.Connection) -> None:
+    reads = connection.get_execution_options().get("nika_reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _note_transition(

@@ -2,8 +2,7 @@
 
 import typer
 
-FEEDS = ("tables", "images", "transactions", "stores", "behaviour")
-PROCESSED_FEEDS = ("tables",)
+from nika_pipelines.feeds import FEEDS, KNOWN_FEEDS
 
 
 def known_feed(feed: str) -> str:
@@ -12,8 +11,9 @@ def known_feed(feed: str) -> str:
     Raises:
         typer.BadParameter: there is no such feed.
     """
-    if feed not in FEEDS:
-        raise typer.BadParameter(f"there is no feed {feed!r}; the feeds are {', '.join(FEEDS)}")
+    if feed not in KNOWN_FEEDS:
+        known = ", ".join(KNOWN_FEEDS)
+        raise typer.BadParameter(f"there is no feed {feed!r}; the feeds are {known}")
     return feed
 
 
@@ -23,8 +23,8 @@ def processed_feed(feed: str) -> str:
     Raises:
         typer.BadParameter: there is no such feed, or nothing processes it yet.
     """
-    if known_feed(feed) not in PROCESSED_FEEDS:
-        available = ", ".join(PROCESSED_FEEDS)
+    if known_feed(feed) not in FEEDS:
+        available = ", ".join(FEEDS)
         raise typer.BadParameter(
             f"this version has no system for the feed {feed!r} yet; it has: {available}"
         )

@@ -88,16 +88,16 @@ def test_odd_things_in_the_inbox_are_skipped_with_a_notice(project: Project) -> 
     assert {notice.code for notice in project.workspace.ledger.notices()} == {"LINK", "NOT_A_FILE"}
 
 
-def test_an_inbox_that_cannot_be_listed_does_not_crash_the_sensor(
+def test_an_inbox_that_cannot_be_listed_keeps_nothing_from_being_offered(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    offered = [one.upload_id for one in project.arrive(a_csv=CLEAN)]
     monkeypatch.setattr("nika_pipelines.intake.listing._scan", refuse)
-    answer = look(project)
-    assert isinstance(answer, dg.SkipReason)
-    assert "Permission denied" in str(answer.skip_message)
+    (taken,) = offered
+    assert requests_of(project)[0].partition_key == taken
 
 
 def test_a_run_that_was_never_created_is_offered_again(project: Project) -> None:

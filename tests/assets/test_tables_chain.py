@@ -29,16 +29,14 @@ def result_of(project: Project, upload_id: str) -> dict[str, Any]:
 
 
 def checks_of(project: Project, upload_id: str) -> dict[str, bool]:
-    events = project.instance.get_event_records(
-        dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    )
     found = {}
-    for record in reversed(events):
-        event = record.event_log_entry.dagster_event
-        assert event is not None
-        data: Any = event.event_specific_data
-        if data.partition == upload_id:
-            found[data.check_name] = data.passed
+    for run in project.instance.get_runs():
+        kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        for entry in project.instance.all_logs(run.run_id, of_type=kind):
+            assert entry.dagster_event is not None
+            data: Any = entry.dagster_event.event_specific_data
+            if data.partition == upload_id:
+                found[data.check_name] = data.passed
     return found
 
 
