@@ -7,12 +7,12 @@ from pathlib import Path
 
 from commands import answer
 from figures import Figure
-from service import PeakMemory, Service, running, wait_until
+from service import PeakMemory, Service, running
 from tables import write_table
 
 FILES = 200
 ROWS = 1_000
-_PATIENCE_S = 600
+_PATIENCE_S = 300
 _LOCK_ERROR = re.compile(
     rb"database is locked|could not set lock|conflicting lock|lock.*(?:error|exception)",
     flags=re.IGNORECASE,
@@ -27,7 +27,7 @@ def measure(work: Path) -> list[Figure]:
     tables = [write_table(source / f"plant-{n:03}.csv", ROWS, 1_000 + n) for n in range(FILES)]
     with running(work) as service:
         write_table(service.inbox / "warm-up.csv", ROWS, 1)
-        wait_until(lambda: len(service.reports()) == 1, _PATIENCE_S)
+        service.wait_for_reports(1, _PATIENCE_S)
         time.sleep(3)
         with PeakMemory(service.process) as memory:
             first, last = _process(service, tables)
@@ -52,9 +52,9 @@ def _process(service: Service, tables: list[Path]) -> tuple[float, float]:
     started = time.monotonic()
     for table in tables:
         shutil.copyfile(table, service.inbox / table.name)
-    wait_until(lambda: len(service.reports()) > before, _PATIENCE_S)
+    service.wait_for_reports(before + 1, _PATIENCE_S)
     first = time.monotonic() - started
-    wait_until(lambda: len(service.reports()) == before + len(tables), _PATIENCE_S)
+    service.wait_for_reports(before + len(tables), _PATIENCE_S)
     return first, time.monotonic() - started
 
 

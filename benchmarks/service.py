@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from commands import NIKA, environment
+from commands import NIKA, answer, environment
 
 _START_S = 120
 _STOP_S = 60
@@ -36,6 +36,16 @@ class Service:
     def reports(self) -> set[Path]:
         """The PDF reports of uploads that are there now."""
         return set((self.data / "reports" / "tables").glob("*/report.pdf"))
+
+    def wait_for_reports(self, count: int, seconds: float) -> None:
+        """Wait until there are so many reports; say which uploads failed if that never happens."""
+        try:
+            wait_until(lambda: len(self.reports()) >= count, seconds)
+        except TimeoutError as error:
+            _, failed = answer(["list", "--state", "failed"], self.data)
+            reasons = {upload["message"] for upload in failed}
+            error.add_note(f"{len(failed)} uploads failed: {'; '.join(sorted(reasons)[:3])}")
+            raise
 
 
 @contextlib.contextmanager
