@@ -1,10 +1,9 @@
 """How far is too far: the tail of one side of a column, fitted so that clean data stay quiet.
 
-The model is the generalised Pareto distribution of peaks over a threshold (J. Pickands,
-"Statistical inference using extreme order statistics", Annals of Statistics 3 (1975) 119-131),
-fitted to *squared* distances from the median: the squared excess of normal data is nearly
-exponential, so that normal tails are shape 0 and anything heavier is a positive shape. Three
-choices keep the promise about false flags:
+The model of the values beyond a threshold is the tail of Student's t distribution with unknown
+scale and shape 1 / (degrees of freedom): shape 0 is the normal distribution, 1/3 is heavy, 1 is
+Cauchy's. Light tails (uniform) are covered by shape 0, skewed ones (exponential, lognormal) by
+shapes above it, both on the careful side. Three choices keep the promise about false flags:
 
 * The largest exceedances are censored: they count as "beyond", not by their size, so a few
   outliers cannot stretch the tail until they look ordinary.
@@ -17,25 +16,29 @@ choices keep the promise about false flags:
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy import float64
+    from numpy import float64, int64
     from numpy.typing import NDArray
 
     Floats = NDArray[float64]
+    Integers = NDArray[int64]
 
 FEWEST_EXCEEDANCES = 8
-MOST_EVIDENCE = 300.0
+MOST_EVIDENCE = 600.0
 NODES = 80
 """Long tails are read at this many evenly spaced order statistics."""
 CENSORED_SHARE = 0.10
-SHAPES = (1e-6, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0)
-SHAPE_PRIOR = 0.5
+SHAPES = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.35, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0)
+SHAPE_PRIOR = 0.3
 """Mean of the exponential prior on the shape."""
-SCALE_STEPS = 14
-SMALLEST = 1e-30
-"""Probabilities below this are all the same: impossible."""
+SCALES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6, 1.9, 2.3)
+"""Scales on the grid, in units of the normal distribution with the same threshold."""
+LOWEST_LOG10 = -30.0
+"""Probabilities below 10 to this are all the same: impossible."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,16 @@ class Tail:
     Attributes:
         share: share of all values that lie beyond the threshold.
         threshold: distance from the median where the model begins.
-        unit: distances are divided by this before they are squared.
-        shapes: shapes of the generalised Pareto distributions that are averaged.
-        scales: their scales.
-        weights: their posterior probabilities.
+        unit: scale of the normal distribution with the same share beyond the same threshold.
+        shapes: places in `SHAPES` of the t distributions that are averaged.
+        scales: their scales, in units.
+        weights: their posterior probabilities, divided by what each has beyond the threshold.
     """
 
     share: float
     threshold: float
     unit: float
-    shapes: "Floats"
+    shapes: "Integers"
     scales: "Floats"
     weights: "Floats"
 
@@ -62,15 +65,16 @@ class Tail:
         """Log10 of the probability that a value lies at least this far out; 0 at the threshold."""
         import numpy as np
 
-        excess = squared_excess(distances, self.threshold, self.unit)
-        if len(excess) <= NODES:
-            logs = self._log10_of_excess(excess)
+        bound = self.threshold / self.unit
+        # The upper limit only keeps absurd values finite.
+        places = np.clip(distances / self.unit, bound, 1e100)
+        if len(places) <= NODES:
+            logs = self._log10(places)
         else:
-            unit = float(self.scales.mean())
-            steps = np.linspace(0, math.log1p(max(float(excess.max()), 0.0) / unit), NODES * 2)
-            grid = np.expm1(steps) * unit
-            logs = np.interp(excess, grid, self._log10_of_excess(grid))
-        return np.where(excess <= 0, 0.0, logs)
+            excess = np.log1p(places - bound)
+            grid = np.linspace(0, float(excess.max()), 2 * NODES)
+            logs = np.interp(excess, grid, self._log10(bound + np.expm1(grid)))
+        return np.where(distances <= self.threshold, 0.0, np.maximum(logs, LOWEST_LOG10))
 
     def distance(self, log10_probability: float) -> float:
         """The distance whose survival is given, by bisection; the threshold if it lies inside."""
@@ -89,28 +93,20 @@ class Tail:
             low, high = (middle, high) if lies_inside(middle) else (low, middle)
         return high
 
-    def _log10_of_excess(self, excess: "Floats") -> "Floats":
+    def _log10(self, places: "Floats") -> "Floats":
         import numpy as np
 
-        ratios = self.shapes / self.scales
-        terms = np.exp(-np.log1p(np.maximum(excess, 0)[:, None] * ratios) / self.shapes)
-        survival = self.share * (terms @ self.weights)
-        return np.log10(np.maximum(survival, SMALLEST))
-
-
-def squared_excess(distances: "Floats", threshold: float, unit: float) -> "Floats":
-    """How far squared distances lie beyond the squared threshold, in squared units."""
-    import numpy as np
-
-    # A product of sum and difference, for precision near the threshold; the bound only keeps
-    # absurd values finite.
-    scaled, bound = np.minimum(distances / unit, 1e100), threshold / unit
-    return (scaled - bound) * (scaled + bound)
+        survival = np.zeros(len(places))
+        for shape in np.unique(self.shapes):
+            same = self.shapes == shape
+            logs = log_survival(int(shape), places[:, None] / self.scales[same])
+            survival += np.exp(logs) @ self.weights[same]
+        return np.log10(np.maximum(self.share * survival, 1e-300))
 
 
 def tail_share(n: int) -> float:
     """The share of values that the model of a tail is fitted to: fewer, the more there are."""
-    return 0.25 * min(1.0, math.sqrt(math.sqrt(200 / n)))
+    return 0.30 * min(1.0, math.sqrt(math.sqrt(500 / n)))
 
 
 def fit_tail(distances: "Floats", n: int) -> Tail | None:
@@ -133,39 +129,81 @@ def fit_tail(distances: "Floats", n: int) -> Tail | None:
         exceeding = distances[distances > threshold]
     if len(exceeding) < FEWEST_EXCEEDANCES:
         return None
-    unit = threshold if threshold > 0 else float(np.median(exceeding))
-    posterior = _posterior(np.sort(squared_excess(exceeding, threshold, unit)))
-    if posterior is None:
-        return None
-    return Tail(len(exceeding) / n, threshold, unit, *posterior)
+    share = len(exceeding) / n
+    quantile = NormalDist().inv_cdf(1 - min(share, 0.45))
+    unit = threshold / quantile if threshold > 0 else float(np.median(exceeding))
+    shapes, scales, weights = _posterior(np.sort(exceeding) / unit, threshold / unit)
+    return Tail(share, threshold, unit, shapes, scales, weights)
 
 
-def _posterior(excess: "Floats") -> tuple["Floats", "Floats", "Floats"] | None:
-    """Shapes, scales and how well each pair explains the sorted excesses; None without spread."""
+def _posterior(places: "Floats", bound: float) -> tuple["Integers", "Floats", "Floats"]:
+    """Weigh every shape and scale by how well it explains the sorted places beyond ``bound``."""
     import numpy as np
 
-    count = len(excess)
+    count = len(places)
     censored = max(2, math.ceil(CENSORED_SHARE * count))
-    seen, limit = excess[:-censored], excess[-censored - 1]
-    typical = float(np.minimum(excess, limit).mean()) * count / (count - censored)
-    if limit <= 0 or not math.isfinite(typical):
-        return None
+    seen, limit = places[:-censored], places[-censored - 1]
     evidence = min(1.0, MOST_EVIDENCE / count)
     weight = evidence
     if len(seen) > NODES:
-        places = ((np.arange(NODES) + 0.5) / NODES * len(seen)).astype(int)
         weight = evidence * len(seen) / NODES
-        seen = seen[places]
-    shapes, scales = (
-        axis.ravel()
-        for axis in np.meshgrid(
-            np.array(SHAPES), typical * np.geomspace(0.2, 2.5, SCALE_STEPS), indexing="ij"
-        )
-    )
-    logs = np.log1p(np.outer(seen, shapes / scales)).sum(axis=0)
-    likelihood = -weight * (len(seen) * np.log(scales) + (1 + 1 / shapes) * logs)
-    likelihood -= evidence * censored / shapes * np.log1p(shapes * limit / scales)
-    likelihood -= shapes / SHAPE_PRIOR
+        seen = seen[((np.arange(NODES) + 0.5) / NODES * len(seen)).astype(int)]
+    scales = np.array(SCALES)
+    squares = np.square(seen[:, None] / scales)
+    fits, beyond = [], []
+    for index, shape in enumerate(SHAPES):
+        inside = log_survival(index, bound / scales)
+        fit = weight * (_log_density(shape, squares).sum(axis=0) - len(seen) * np.log(scales))
+        fit += evidence * censored * log_survival(index, limit / scales)
+        fits.append(fit - evidence * count * inside - shape / SHAPE_PRIOR)
+        beyond.append(inside)
+    likelihood = np.array(fits)
     weights = np.exp(likelihood - likelihood.max())
-    keep = weights > 1e-9
-    return shapes[keep], scales[keep], weights[keep] / weights[keep].sum()
+    shapes, places_of_scales = np.nonzero(weights > 1e-7 * weights.sum())
+    kept = weights[shapes, places_of_scales]
+    normalised = kept / kept.sum() / np.exp(np.array(beyond)[shapes, places_of_scales])
+    return shapes, scales[places_of_scales], normalised
+
+
+def _log_density(shape: float, squares: "Floats") -> "Floats":
+    """The log density of Student's t (1 / degrees of freedom = shape) at the square roots."""
+    import numpy as np
+
+    if shape == 0:
+        return -0.5 * squares - 0.5 * math.log(2 * math.pi)
+    freedom = 1 / shape
+    constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    constant -= 0.5 * math.log(freedom * math.pi)
+    return constant - (freedom + 1) / 2 * np.log1p(squares / freedom)
+
+
+def log_survival(index: int, places: "Floats") -> "Floats":
+    """The log probability of a t variable of shape ``SHAPES[index]`` beyond non-negative places."""
+    import numpy as np
+
+    grid, table = _survival_table()
+    logs = np.log(np.maximum(places, 1e-9))
+    found: Floats = np.interp(logs, grid, table[index])
+    # Beyond the table a t tail is a power, and a normal one is nothing.
+    slope = 1 / SHAPES[index] if SHAPES[index] else 1e6
+    found -= slope * np.maximum(logs - grid[-1], 0)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _survival_table() -> tuple["Floats", "Floats"]:
+    """Log survival of every shape on a grid of log places, by integrating the density inwards."""
+    import numpy as np
+
+    grid = np.concatenate([np.linspace(math.log(1e-9), -4, 50), np.linspace(-3.99, 9, 2_600)])
+    places = np.exp(grid)
+    rows = []
+    for shape in SHAPES:
+        # Integrated over log places, from the far end, where the rest is a known power.
+        slope = 1 / shape if shape else 1e6
+        logs = _log_density(shape, np.square(places)) + grid
+        end = max(float(logs[-1]) - math.log(slope), -1e4)
+        steps = np.logaddexp(logs[1:], logs[:-1]) + np.log(np.diff(grid) / 2)
+        sums = np.logaddexp.accumulate(np.concatenate([[end], np.maximum(steps[::-1], -1e4)]))
+        rows.append(sums[::-1] - (sums[-1] - math.log(0.5)))
+    return grid, np.array(rows)
