@@ -186,7 +186,7 @@ def _with_sorted_quartiles(
     quartiles = []
     for place in places:
         low = found[int(place) + 1]
-        high = found.get(int(place) + 2, low)
+        high = found[min(int(place) + 2, basics.finite)]
         quartiles.append(_between(low, high, place - int(place)))
     return _Basics(
         basics.count,
