@@ -70,7 +70,7 @@ _LONGEST_TOKEN = max(len(token.encode()) for token in MISSING_IN_TYPED)
 _INTEGER = r"(?:-?(?:0|[1-9][0-9]{0,16})|\+(?:0|[1-9][0-9]{0,5}))"
 _FLOAT = (
     r"(?:-?(?:0|[1-9][0-9]{0,16})(?:\.[0-9]*)?|\+(?:0|[1-9][0-9]{0,5})(?:\.[0-9]*)?"
-    r"|[+-]?\.[0-9]+)(?:[eE](?:\+?(?:[0-9]{1,2}|[12][0-8][0-9])|-[0-9]{1,3}))?"
+    r"|[+-]?\.[0-9]+)(?:[eE](?:\+?(?:1?[0-9]{1,2}|2[0-8][0-9])|-[0-9]{1,3}))?"
 )
 """Exponents end where the value could become infinite."""
 _THOUSANDS = {
@@ -267,13 +267,13 @@ def _plain_number(
             return f"CASE WHEN {_fits(cell, _INTEGER)} THEN TRY_CAST({cell} AS BIGINT) END"
         return f"CASE WHEN {_fits(cell, _FLOAT)} THEN TRY_CAST({cell} AS DOUBLE) END"
     separator, characters = _THOUSANDS[thousands] if thousands else ("", "")
-    whole = r"(?:0|[1-9][0-9]{0,16})"
-    if thousands:
-        whole = rf"(?:{whole}|[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}}){{1,5}})"
+    groups = rf"[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}}){{1,5}}" if thousands else "0"
+    # After a plus, ungrouped digits are few: +15553522926 is a phone number.
+    whole = rf"(?:-?(?:{groups}|0|[1-9][0-9]{{0,16}})|\+(?:{groups}|0|[1-9][0-9]{{0,5}}))"
     point = "," if decimal_comma else r"\."
-    pattern = rf"[+-]?{whole}"
+    pattern = whole
     if column_type == "float":
-        pattern = rf"[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]{{1,2}})?"
+        pattern = rf"(?:{whole}(?:{point}[0-9]*)?|[+-]?{point}[0-9]+)(?:[eE][+-]?[0-9]{{1,2}})?"
     # translate() removes the thousands separators and turns the decimal comma into a point.
     swaps = ("," if decimal_comma else "") + characters
     digits = f"translate({cell}, {quoted_text(swaps)}, {quoted_text('.' if decimal_comma else '')})"

@@ -177,6 +177,7 @@ def _count_families(counts: ColumnCounts, evidence: Mapping[int, _Evidence]) -> 
         wanted |= {
             (n, "filled"): f"count({cell})",
             (n, "numbers"): f"count_if(regexp_full_match({cell}, {quoted_text(_NUMBER)}))",
+            (n, "plain"): f"count({cell_readings.reading('float', None, cell)})",
             (n, "dates"): f"count_if({is_date})",
             (n, "booleans"): f"count_if(lower({cell}) IN ({words}))",
         }
@@ -188,7 +189,9 @@ def _count_formats(counts: ColumnCounts, evidence: Mapping[int, _Evidence]) -> N
     details: dict[Key, str] = {}
     for n, found in evidence.items():
         if _likely(found, "numbers"):
-            details |= _number_details(n)
+            details |= _dot_details(n)
+            if found.facts["plain"] < found.filled:
+                details |= _unit_details(n)
         if _likely(found, "dates"):
             details[n, "examples"] = f"arg_min(t{n}, h, {_EXAMPLES})"
         if _likely(found, "booleans"):
@@ -249,18 +252,23 @@ def _formulas(raw: str) -> str:
     return f"count_if({starts} AND NOT {harmless})"
 
 
-def _number_details(position: int) -> dict[Key, str]:
+def _dot_details(position: int) -> dict[Key, str]:
+    """The three facts that tell 1.000 (a thousand) from 1.000 (one)."""
     cell = f"t{position}"
-    currency = cell_readings.currency_of(cell)
     return {
-        (position, "plain"): f"count({cell_readings.reading('float', None, cell)})",
-        (position, "percents"): f"count_if(suffix({cell}, '%'))",
-        (position, "first_currency"): f"min(nullif({currency}, ''))",
-        (position, "last_currency"): f"max(nullif({currency}, ''))",
-        # The three facts that tell 1.000 (a thousand) from 1.000 (one).
         (position, "groups_with_zero"): f"count_if(regexp_full_match({cell}, '.*\\.[0-9]{{2}}0'))",
         (position, "short_wholes"): f"count_if(regexp_full_match({cell}, '[+-]?[0-9]{{1,3}}'))",
         (position, "long_wholes"): f"count_if(regexp_full_match({cell}, '[+-]?[0-9]{{4,}}'))",
+    }
+
+
+def _unit_details(position: int) -> dict[Key, str]:
+    cell = f"t{position}"
+    currency = cell_readings.currency_of(cell)
+    return {
+        (position, "percents"): f"count_if(suffix({cell}, '%'))",
+        (position, "first_currency"): f"min(nullif({currency}, ''))",
+        (position, "last_currency"): f"max(nullif({currency}, ''))",
     }
 
 

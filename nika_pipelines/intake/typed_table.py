@@ -204,7 +204,10 @@ def _note_misfits(
 
 def _write_rejects(con: "DuckDBPyConnection", target: Path) -> None:
     """One reject per row, in the layout of `records.REJECT_COLUMNS`."""
-    columns = ", ".join(f"{quoted_name(name)}::{kind}" for name, kind in REJECT_COLUMNS.items())
+    columns = ", ".join(
+        f"{quoted_name(name)}::{kind} AS {quoted_name(name)}"
+        for name, kind in REJECT_COLUMNS.items()
+    )
     con.execute(
         f'COPY (SELECT {columns} FROM (SELECT line, arg_min(name, slice) AS "column", '
         f"{quoted_text(RowCode.CAST.value)} AS code, concat('not ', arg_min(type, slice), "
