@@ -36,7 +36,7 @@ def test_a_package_without_a_hash_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("requirement", "is_met"),
+    "requirement, is_met",
     [
         ("duckdb>=2.0,<3", True),
         ("DuckDB", True),
