@@ -73,7 +73,7 @@ def infer_dialect(sample: str) -> DialectGuess:
     given = _SEP_LINE.match(sample)
     if given:
         sample = sample[given.end() :]
-    sample = _first_lines(sample)
+    sample = first_lines(sample)
     wanted = [given.group(1)] if given else _delimiters_in(sample)
     candidates = sorted(
         (_scored(sample, dialect) for dialect in _candidates(sample, wanted)),
@@ -93,6 +93,15 @@ def cells_of(text: str, dialect: Dialect, *, whole: bool) -> list[list[str]]:
     block, marks = _block_of(text, dialect)
     cut = cut_block(block, marks, final=whole)
     return [_cells(block, cut, marks, dialect, place) for place in range(cut.starts.size)]
+
+
+def first_lines(sample: str) -> str:
+    """At most `SAMPLE_LINES` whole lines; the one line of a file without line ends stays."""
+    ends = [match.end() for match in re.finditer(r"\r\n|\n|\r", sample)]
+    if not ends:
+        return sample
+    cut = ends[min(len(ends), SAMPLE_LINES) - 1]
+    return sample[:cut] if len(ends) >= SAMPLE_LINES or len(sample) >= SAMPLE_BYTES / 2 else sample
 
 
 def _block_of(text: str, dialect: Dialect) -> tuple[bytes, Marks]:
@@ -123,15 +132,6 @@ def _unquoted(cell: str, marks: Marks, dialect: Dialect) -> str:
     if escape:
         cell = re.sub(re.escape(escape) + r"([\\\"'])", r"\1", cell)
     return cell
-
-
-def _first_lines(sample: str) -> str:
-    """At most `SAMPLE_LINES` whole lines; the one line of a file without line ends stays."""
-    ends = [match.end() for match in re.finditer(r"\r\n|\n|\r", sample)]
-    if not ends:
-        return sample
-    cut = ends[min(len(ends), SAMPLE_LINES) - 1]
-    return sample[:cut] if len(ends) >= SAMPLE_LINES or len(sample) >= SAMPLE_BYTES / 2 else sample
 
 
 def _delimiters_in(sample: str) -> list[str]:

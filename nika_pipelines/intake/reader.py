@@ -18,6 +18,7 @@ from nika_pipelines.intake.dialect import (
     STAND_INS,
     DialectGuess,
     cells_of,
+    first_lines,
     infer_dialect,
     marks_of,
 )
@@ -168,7 +169,9 @@ def _sample(path: Path) -> tuple[str, bool]:
     with path.open("rb") as stream:
         head = stream.read(SAMPLE_BYTES)
         whole = not stream.read(1)
-    return head.decode("utf-8", "ignore"), whole
+    text = head.decode("utf-8", "ignore")
+    sample = first_lines(text)
+    return sample, whole and len(sample) == len(text)
 
 
 def _one_byte_delimiter(
@@ -213,7 +216,9 @@ def _structure(
     if not records:
         records = cells_of(sample, guess.dialect, whole=True)
     skipped = 1 if guess.sep_line else 0
-    structure = infer_structure(list(records[skipped:]), settings, keep_empty_last=keep)
+    structure = infer_structure(
+        list(records[skipped:]), settings, whole=whole, keep_empty_last=keep
+    )
     structure = replace(structure, preamble=structure.preamble + skipped)
     header = None
     if structure.header == 1:

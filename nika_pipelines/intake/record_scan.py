@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-BLOCK_BYTES = 4_000_000
+BLOCK_BYTES = 1_000_000
+"""Fits the processor's cache; larger blocks were slower."""
 _LF, _CR, _SPACE = 10, 13, 32
 _PADDING_STEPS = 8
 """Spaces tolerated between a delimiter and a quote."""
@@ -137,7 +138,7 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
     buffer = np.frombuffer(block, dtype=np.uint8)
     escaped = _escaped(buffer, block, marks)
     special = _special(buffer, block, marks, escaped, final)
-    quotes = _quoted(buffer, special, marks)
+    quotes = _quoted(buffer, special, escaped, marks)
     cutting = special.values != marks.quote
     if quotes.inside is not None:
         cutting &= ~quotes.inside
@@ -163,7 +164,7 @@ def cut_block(block: bytes, marks: Marks, *, final: bool) -> Cut:
         delimiting=values == marks.delimiter,
         doubled=quotes.doubled,
         escaped=escaped,
-        broken=_holding(_broken(buffer, quotes, special, escaped, marks), stops),
+        broken=holding(_broken(buffer, quotes, special, escaped, marks), stops),
         used=int(stops[-1]) if stops.size else 0,
         inside_quote=quotes.open_at_end,
         carriage_ends=int(carriages.sum()),
@@ -286,7 +287,7 @@ def _escaped(buffer: "Bytes", block: bytes, marks: Marks) -> "Positions":
     return hidden
 
 
-def _quoted(buffer: "Bytes", special: _Special, marks: Marks) -> _Quotes:
+def _quoted(buffer: "Bytes", special: _Special, escaped: "Positions", marks: Marks) -> _Quotes:
     """Find the quoted cells."""
     import numpy as np
 
@@ -296,7 +297,8 @@ def _quoted(buffer: "Bytes", special: _Special, marks: Marks) -> _Quotes:
     if not order.size:
         return _Quotes(None, none, none, False)
     quotes = special.at[order]
-    if _is_regular(buffer, quotes, marks):
+    # An escaped quote is no neighbour that a doubled quote could have.
+    if not escaped.size and _is_regular(buffer, quotes, marks):
         inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)).view(bool)
         return _Quotes(inside, none, none, bool(inside[-1]))
     return _quoted_by_runs(buffer, special, order, quotes, marks)
@@ -369,8 +371,8 @@ def _borders(buffer: "Bytes", at: "Positions", step: int, marks: Marks) -> "Flag
     return borders
 
 
-def _holding(positions: "Positions", stops: "Positions") -> "Flags":
-    """Which records hold at least one of the positions."""
+def holding(positions: "Positions", stops: "Positions") -> "Flags":
+    """Which records, by their ``stops``, hold at least one of the positions."""
     import numpy as np
 
     held = np.zeros(stops.size, bool)

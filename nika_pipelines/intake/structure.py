@@ -50,13 +50,18 @@ class Structure:
 
 
 def infer_structure(
-    records: list[Record], settings: Settings, *, keep_empty_last: bool = False
+    records: list[Record],
+    settings: Settings,
+    *,
+    whole: bool = True,
+    keep_empty_last: bool = False,
 ) -> Structure:
     """Infer where the table begins and what its columns are called.
 
     Args:
         records: the first records as cells; blank records are empty lists.
         settings: the limits in force.
+        whole: whether these are all records.
         keep_empty_last: keep last columns that have neither name nor value in these records.
 
     Raises:
@@ -70,7 +75,7 @@ def infer_structure(
             {"detected": width, "limit": settings.max_columns},
         )
     first, rows = _table_rows(records, width, settings.max_preamble_rows)
-    header, doubt = _header_rows(rows)
+    header, doubt = _header_rows(rows, whole=whole)
     source_names = _joined_header(rows, header, width)
     width = min(width, len(source_names))
     full = width
@@ -208,11 +213,11 @@ def _fitted(record: Record, width: int) -> list[str]:
     return [*record[:width], *[""] * (width - len(record))] if record else []
 
 
-def _header_rows(rows: list[list[str]]) -> tuple[int, str | None]:
+def _header_rows(rows: list[list[str]], *, whole: bool) -> tuple[int, str | None]:
     """How many of the first rows are header, and a doubt in words."""
     body = [row for row in rows[1:] if any(row)]
     if not body:
-        return _lonely_row(rows[0] if rows else [])
+        return _lonely_row(rows[0] if rows else [], whole=whole)
     evidence = _evidence(rows, 1)
     if evidence < 0:
         return 0, None
@@ -225,11 +230,13 @@ def _header_rows(rows: list[list[str]]) -> tuple[int, str | None]:
     return header, doubt
 
 
-def _lonely_row(row: list[str]) -> tuple[int, str | None]:
-    """A file of one row: data when it holds values, else a header without data."""
+def _lonely_row(row: list[str], *, whole: bool) -> tuple[int, str | None]:
+    """One row: data when it holds values, else a header, without data if that is all."""
     if any(is_typed(cell) for cell in row if cell.strip()):
         return 0, "The only row holds values; column names were generated."
-    raise UploadRejected("NO_DATA_ROWS", "Below the header there are no rows.")
+    if whole:
+        raise UploadRejected("NO_DATA_ROWS", "Below the header there are no rows.")
+    return 1, "The rows below the header are too long to be looked at."
 
 
 def _evidence(rows: Sequence[Record], header: int) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.record_scan import Cut, Marks, blocks
+from nika_pipelines.intake.record_scan import Cut, Marks, blocks, holding
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -293,6 +293,9 @@ def _kinds(
         kinds[(kinds >= Kind.SHORT) & (cut.lines > 1)] = Kind.QUOTE
     _mark_too_long(cut, kinds, settings.max_field_bytes)
     kinds[cut.broken] = Kind.QUOTE
+    if cut.doubled.size:
+        # A cell of several lines with a loose quote inside has swallowed its neighbours.
+        kinds[(cut.lines > 1) & holding(cut.doubled, cut.stops)] = Kind.QUOTE
     if cut.inside_quote and cut.used == len(block):
         kinds[-1] = Kind.QUOTE
     _mark_repeated_header(block, cut, kinds, marks, layout)

@@ -66,8 +66,8 @@ def read(content: bytes, dialect: Dialect | None = None) -> tuple[TextTable, lis
         source = Path(folder) / "upload.csv"
         source.write_bytes(content)
         table = read_text_table(source, "upload.csv", Path(folder), SETTINGS, dialect=dialect)
-        rows = duckdb.sql(f"FROM '{table.parquet}'").fetchall()
-        rejects = duckdb.sql(f"SELECT count(*) FROM '{table.rejects_parquet}'").fetchall()
+        rows = duckdb.execute(f"FROM '{table.parquet}'").fetchall()
+        rejects = duckdb.execute(f"SELECT count(*) FROM '{table.rejects_parquet}'").fetchall()
     assert len(rows) == table.balance.accepted
     assert rejects == [(table.balance.rejected,)]
     assert [row[-1] for row in rows] == sorted({row[-1] for row in rows})

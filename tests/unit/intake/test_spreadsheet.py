@@ -1,0 +1,188 @@
+"""Workbooks: checked as archives, read by a child under limits, structured like text."""
+
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.reader import read_text_table
+from nika_pipelines.intake.records import LINE_COLUMN, TextTable
+from nika_pipelines.settings import Settings
+
+WORKBOOKS = Path(__file__).resolve().parents[2] / "fixtures" / "workbooks"
+_TYPES = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="xml" ContentType="application/xml"/></Types>'
+)
+_RELS = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{}'
+    "</Relationships>"
+)
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def cell(value: object) -> str:
+    if isinstance(value, datetime):
+        days = (value - datetime(1899, 12, 30)).total_seconds() / 86_400
+        return f'<c s="1"><v>{days}</v></c>'
+    if isinstance(value, str):
+        text = value.replace("&", "&amp;").replace("<", "&lt;")
+        return (
+            f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>' if text else "<c/>"
+        )
+    return f"<c><v>{value}</v></c>"
+
+
+def workbook(path: Path, sheets: dict[str, list[list[object]]], **extra: bytes) -> Path:
+    """Write a small XLSX by hand: inline strings, one date style."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", _TYPES)
+        relation = (
+            f'<Relationship Id="r1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/>'
+        )
+        archive.writestr("_rels/.rels", _RELS.format(relation))
+        entries = "".join(
+            f'<sheet name="{name}" sheetId="{n}" r:id="s{n}"/>' for n, name in enumerate(sheets, 1)
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{entries}</sheets></workbook>',
+        )
+        relations = (
+            "".join(
+                f'<Relationship Id="s{n}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+                for n in range(1, len(sheets) + 1)
+            )
+            + f'<Relationship Id="st" Type="{_OFFICE}/styles" Target="styles.xml"/>'
+        )
+        archive.writestr("xl/_rels/workbook.xml.rels", _RELS.format(relations))
+        archive.writestr(
+            "xl/styles.xml",
+            f'<styleSheet xmlns="{_MAIN}"><cellXfs><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs>'
+            "</styleSheet>",
+        )
+        for n, rows in enumerate(sheets.values(), 1):
+            data = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+            archive.writestr(
+                f"xl/worksheets/sheet{n}.xml",
+                f'<worksheet xmlns="{_MAIN}"><sheetData>{data}</sheetData></worksheet>',
+            )
+        for name, content in extra.items():
+            archive.writestr(name.replace("__", "/").replace("_dot_", "."), content)
+    return path
+
+
+def read(source: Path, tmp_path: Path, **limits: object) -> TextTable:
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    return read_text_table(source, source.name, out, Settings(**limits))  # type: ignore[arg-type]
+
+
+def code_of(source: Path, tmp_path: Path, **limits: object) -> str:
+    with pytest.raises(UploadRejected) as refusal:
+        read(source, tmp_path, **limits)
+    return refusal.value.code
+
+
+@pytest.mark.parametrize("name", ["ok.xlsx", "huge_dim.xlsx"])
+def test_a_false_dimension_changes_nothing(name: str, tmp_path: Path) -> None:
+    table = read(WORKBOOKS / name, tmp_path)
+
+    assert table.names == ["a", "b"]
+    assert table.balance.accepted == 1
+
+
+@pytest.mark.parametrize("name", ["entity_bomb.xlsx", "xxe.xlsx"])
+def test_entities_are_refused_unopened(name: str, tmp_path: Path) -> None:
+    assert code_of(WORKBOOKS / name, tmp_path) == "XML_ENTITY"
+
+
+def test_titles_above_the_table_dates_and_totals_are_understood(tmp_path: Path) -> None:
+    rows: list[list[object]] = [
+        ["Sales report", "", ""],
+        ["", "", ""],
+        ["date", "shop", "amount"],
+        [datetime(2024, 1, 5), "Nor\nth", 10.5],
+        [datetime(2024, 1, 6, 13, 30), 'South, "East"', 7],
+        [datetime(2024, 1, 7), "West", 3],
+        ["Total", "", 20.5],
+    ]
+    source = workbook(tmp_path / "report.xlsx", {"Q1": rows, "Notes": [["see", "Q1"]]})
+
+    table = read(source, tmp_path)
+
+    found = duckdb.execute(f"FROM '{table.parquet}'").fetchall()
+    assert found == [
+        ("2024-01-05", "Nor\nth", "10.5", 4),
+        ("2024-01-06 13:30:00", 'South, "East"', "7", 5),
+        ("2024-01-07", "West", "3", 6),
+    ]
+    assert (table.preamble_rows, table.header_rows, table.footer_rows) == (1, 1, 1)
+    assert table.footer == [["Total", None, "20.5"]]
+    assert table.dialect.sheet == "Q1"
+    assert table.other_tables == [{"name": "Notes", "rows": 1, "columns": 2}]
+    assert table.balance.closes
+    assert table.balance.physical_lines == 7
+    assert LINE_COLUMN not in table.names
+
+
+def test_a_zip_bomb_is_refused_by_its_declared_sizes(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "b.xlsx", {"S": [["a"], [1]]}, xl__media__pad=b"0" * 30_000_000)
+    assert code_of(source, tmp_path) == "ZIP_BOMB"
+
+
+def test_too_many_parts_are_refused(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "b.xlsx", {"S": [["a"], [1]]})
+    assert code_of(source, tmp_path, zip_max_entries=3) == "ZIP_BOMB"
+
+
+def test_macros_are_refused(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "b.xlsm", {"S": [["a"], [1]]}, xl__vbaProject_dot_bin=b"x")
+    assert code_of(source, tmp_path) == "MACRO_PRESENT"
+
+
+def test_links_to_other_files_are_refused(tmp_path: Path) -> None:
+    extra = {"xl__externalLinks__externalLink1_dot_xml": b"<externalLink/>"}
+    source = workbook(tmp_path / "b.xlsx", {"S": [["a"], [1]]}, **extra)
+    assert code_of(source, tmp_path) == "UNSUPPORTED_FORMAT"
+
+
+def test_an_archive_that_is_no_workbook_is_a_mismatch(tmp_path: Path) -> None:
+    source = tmp_path / "b.xlsx"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    assert code_of(source, tmp_path) == "MAGIC_MISMATCH"
+
+
+def test_a_cut_off_workbook_is_named_damaged(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "b.xlsx", {"S": [["a", "b"], [1, 2]]})
+    source.write_bytes(source.read_bytes()[:-200])
+    assert code_of(source, tmp_path) == "UNSUPPORTED_FORMAT"
+
+
+def test_a_workbook_without_cells_is_empty(tmp_path: Path) -> None:
+    assert code_of(workbook(tmp_path / "b.xlsx", {"S": []}), tmp_path) == "EMPTY_FILE"
+
+
+def test_a_child_that_runs_out_of_memory_makes_the_file_too_large(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[n, f"text {n}", n * 2] for n in range(60_000)]
+    source = workbook(tmp_path / "b.xlsx", {"S": rows})
+    assert code_of(source, tmp_path, spreadsheet_memory_mb=40) == "TOO_LARGE"
+
+
+def test_a_child_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "b.xlsx", {"S": [["a", "b"], [1, 2]]})
+    assert code_of(source, tmp_path, spreadsheet_seconds=0.001) == "TIMEOUT"
+
+
+def test_a_password_protected_workbook_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "b.xlsx"
+    source.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600)
+    assert code_of(source, tmp_path) == "UNSUPPORTED_FORMAT"
