@@ -23,7 +23,7 @@ _WARNING_STEPS = {
     "RENAMED_COLUMNS": "Give every column its own name in the header; some were renamed.",
     "DIALECT_UNSURE": "Compare a few rows with the original: the delimiter had to be guessed.",
     "HEADER_UNSURE": "Check that the first row is a header; it could be data.",
-    "FOOTER_KEPT": "Check the last rows: what looks like a footer was kept as data.",
+    "FOOTER_KEPT": "Check the last rows: they look like totals or notes and were set apart.",
     "NEW_VALUES": "Accept the new values in the contract, or correct them at the source.",
 }
 
