@@ -41,6 +41,7 @@ _SURVIVAL_SHARE = 0.5
 """A hypothesis below this share of the sample cannot reach the vote over the whole column."""
 
 _EXAMPLES = 20
+_COLUMNS_PER_SCAN = 100
 _CELLS_IN_SAMPLE = 400_000
 _SWAPPED = {
     "%d/%m/%Y": "%m/%d/%Y",
@@ -145,13 +146,14 @@ def formula_warnings(
     """Warn of text cells that a spreadsheet would run, in columns whose types are known."""
     source = rows_of(text_parquet)
     text = [column.name for column in columns if _is_text(column)]
-    if not text:
-        return []
-    with unoptimized(con):
-        row = con.execute(
-            f"SELECT {', '.join(_formulas(quoted_name(name)) for name in text)} FROM {source}"
-        ).fetchone()
-    return _formula_warnings(dict(zip(text, row or (), strict=True)))
+    found: dict[str, int] = {}
+    for start in range(0, len(text), _COLUMNS_PER_SCAN):
+        batch = text[start : start + _COLUMNS_PER_SCAN]
+        counts = ", ".join(_formulas(quoted_name(name)) for name in batch)
+        with unoptimized(con):
+            row = con.execute(f"SELECT {counts} FROM {source}").fetchone()
+        found |= zip(batch, row or (), strict=True)
+    return _formula_warnings(found)
 
 
 def _is_text(column: Column) -> bool:
@@ -163,7 +165,7 @@ def _is_text(column: Column) -> bool:
 
 def _batches(rows: int, columns: int) -> list[range]:
     """Columns to look at together, so that the sample of one batch stays small in memory."""
-    width = min(100, max(10, _CELLS_IN_SAMPLE // max(1, min(rows, SAMPLE_ROWS))))
+    width = min(_COLUMNS_PER_SCAN, max(10, _CELLS_IN_SAMPLE // max(1, min(rows, SAMPLE_ROWS))))
     return [range(start, min(start + width, columns)) for start in range(0, columns, width)]
 
 

@@ -11,6 +11,7 @@ from text_tables import stored
 
 from nika_pipelines.intake import contract as contracts
 from nika_pipelines.intake import take_in as module
+from nika_pipelines.intake import typed_table
 from nika_pipelines.intake.codes import FILE_CODES, UploadRejected
 from nika_pipelines.intake.documents import reason_document
 from nika_pipelines.intake.records import IntakeReport
@@ -145,21 +146,25 @@ def test_a_mistake_in_the_contract_is_told_with_file_and_key(tmp_path: Path) -> 
     assert caught.value.code == "CONTRACT_BROKEN"
 
 
-def test_a_wide_table_is_cast_in_slices_without_losing_a_row(tmp_path: Path) -> None:
-    names = [f"c{n}" for n in range(150)]
-    rows = [[f"{row}.{n}" for n in range(150)] for row in range(1, 200)]
-    rows[20][0], rows[20][149] = "bad", "worse"
-    rows[30][70] = "bad"
+def test_a_wide_table_is_cast_in_slices_without_losing_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typed_table, "SLICE_COLUMNS", 3)
+    names = ["misfit", *(f"c{n}" for n in range(1, 8))]
+    rows = [[f"{row}.{n}" for n in range(8)] for row in range(1, 3000)]
+    rows[20][0], rows[20][7] = "bad", "worse"
+    rows[2500][4] = "bad"
     text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
 
     report = take(tmp_path, text)
 
-    assert (report.n_rows, report.rejects_by_code) == (197, {"CAST": 2})
+    assert (report.n_rows, report.rejects_by_code) == (2997, {"CAST": 2})
     assert rejects_of(report) == [
-        (22, "c0", "CAST", "not float; all misfits: c0, c149", "bad"),
-        (32, "c70", "CAST", "not float", "bad"),
+        (22, "misfit", "CAST", "not float; all misfits: misfit, c7", "bad"),
+        (2502, "c4", "CAST", "not float", "bad"),
     ]
-    assert stored(report.table_parquet)[20] == tuple(float(cell) for cell in rows[21])
+    good = [row for row in rows if "bad" not in row]
+    assert stored(report.table_parquet) == [tuple(map(float, row)) for row in good]
 
 
 def test_a_reject_keeps_at_most_one_kilobyte_of_text(tmp_path: Path) -> None:
