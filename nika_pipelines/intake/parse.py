@@ -8,7 +8,9 @@ holds only the accepted records in canonical form. Either way it must deliver ex
 as the independent scan accepted and reject none, or nothing is delivered.
 """
 
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +89,31 @@ def connect(work: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
     )
 
 
+@lru_cache(maxsize=1)
+def _database(folder: str, threads: int, memory_mb: int) -> "duckdb.DuckDBPyConnection":
+    """The process's database for parsing; opening one takes longer than a small file."""
+    import duckdb
+
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    return duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": f"{memory_mb}MB",
+            "temp_directory": folder,
+            "preserve_insertion_order": True,
+        }
+    )
+
+
+def _session(settings: Settings) -> "duckdb.DuckDBPyConnection":
+    """A connection of its own to the process's database; its temporary tables end with it.
+
+    The folder names the process, so that a forked process opens a database of its own.
+    """
+    folder = settings.data / "tmp" / f"spill-{os.getpid()}"
+    return _database(str(folder), settings.duckdb_threads, settings.duckdb_memory_mb).cursor()
+
+
 def write_tables(
     reading: Reading, survey: Survey, work: Path, target: Path, rejects: Path, settings: Settings
 ) -> None:
@@ -95,7 +122,7 @@ def write_tables(
     Raises:
         UploadRejected: INTERNAL when parser and scan disagree on a canonical copy as well.
     """
-    connection = connect(work, settings)
+    connection = _session(settings)
     try:
         if _is_regular(survey, reading):
             try:
@@ -107,6 +134,8 @@ def write_tables(
         _read_copy(connection, reading, survey, work, target, settings)
         write_rejects(connection, rejects)
     except _Mismatch as mismatch:
+        # A fatal error of the parser leaves its database unusable.
+        _database.cache_clear()
         raise UploadRejected(
             "INTERNAL",
             f"The parser and the independent count disagree: {mismatch}.",
@@ -145,7 +174,7 @@ def _read_copy(
 ) -> None:
     """Write the accepted records in canonical form, then let DuckDB read that."""
     copy = work / "canonical.csv"
-    connection.execute("CREATE OR REPLACE TABLE lines (line BIGINT)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE lines (line BIGINT)")
     _create_rejects(connection)
     with copy.open("wb") as out:
         for piece in classify_file(reading.path, reading.marks, reading.layout, settings):
@@ -304,7 +333,7 @@ def _insert_lines(connection: "duckdb.DuckDBPyConnection", piece: Classified) ->
 
 def _create_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
     columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
-    connection.execute(f"CREATE OR REPLACE TABLE rejects ({columns})")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE rejects ({columns})")
 
 
 def _forget_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -349,7 +378,7 @@ def _reject(piece: Classified, place: int, line: int, width: int) -> dict[str, A
 def write_rejects(connection: "duckdb.DuckDBPyConnection", target: Path) -> None:
     """Write the rejected rows, in file order."""
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS rejects ("
+        "CREATE TEMP TABLE IF NOT EXISTS rejects ("
         + ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
         + ")"
     )
