@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     max_bad_row_share: float = _setting(
         0.20, "share", "A file with more rejected rows than this is quarantined.", ge=0, le=1
     )
+    few_rejects_share: float = _setting(
+        0.01,
+        "share",
+        "More rejected rows than this make the check `rejects_are_few` warn.",
+        ge=0,
+        le=1,
+    )
     type_vote_share: float = _setting(
         0.98,
         "share",

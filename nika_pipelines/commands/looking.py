@@ -157,7 +157,7 @@ def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
         "Size": None if upload.size_bytes is None else f"{upload.size_bytes:,} bytes",
         "SHA-256": upload.sha256,
         "Duplicate of": upload.duplicate_of,
-        "Rows": number(metrics.get("total_records"), "{:,}", missing=""),
+        "Rows": number(metrics.get("accepted_records"), "{:,}", missing=""),
         "Rejected rows": number(metrics.get("rejected_records"), "{:,}", missing=""),
         "Anomalies": number(metrics.get("anomalies_detected"), "{:,}", missing=""),
         "Quality": number(metrics.get("quality_score"), "{:.0f} of 100", missing=""),

@@ -130,7 +130,7 @@ def _figures(outcome: Outcome) -> tuple[str, str, str, str, str]:
     verdict = (result.get("verdict") or {}).get("text") or upload.message or ""
     return (
         styled_state(upload.state),
-        number(metrics.get("total_records"), "{:,}"),
+        number(metrics.get("accepted_records"), "{:,}"),
         number(metrics.get("anomalies_detected"), "{:,}"),
         number(metrics.get("quality_score"), "{:.0f}"),
         plain(verdict),
