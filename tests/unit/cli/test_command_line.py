@@ -23,7 +23,12 @@ from resources.ledger import open_ledger
 
 NOW = "2026-01-02T10:00:00.000000Z"
 RESULT = {
-    "metrics": {"total_records": 1000, "anomalies_detected": 7, "quality_score": 91.4},
+    "metrics": {
+        "total_records": 1000,
+        "accepted_records": 1000,
+        "anomalies_detected": 7,
+        "quality_score": 91.4,
+    },
     "verdict": {"level": "attention", "text": "Seven values are odd. Look at [red]March[/]."},
     "anomalies": [
         {
