@@ -18,6 +18,7 @@ WORKBOOK_EXTENSIONS = (".xlsx", ".xlsm")
 """Workbooks with macros are let in here to be refused with their own code."""
 SUPPORTED = ["csv", "tsv", "txt", "xlsx"]
 MAX_CONTROL_SHARE = 0.02
+_FEW_CONTROLS = 3
 PADDING_NULS = 64
 MAX_NUL_SHARE = 0.01
 _JSON_BYTES = 8_000_000
@@ -110,10 +111,9 @@ def detect_format(head: bytes, path: Path) -> str | None:
 
 
 def control_share(sample: bytes) -> float:
-    """The share of bytes that no text holds, NULs apart."""
-    if not sample:
-        return 0.0
-    return 1 - len(sample.translate(None, _CONTROLS)) / len(sample)
+    """The share of bytes that no text holds, NULs apart; a few are a slip of the keyboard."""
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return controls / len(sample) if controls > _FEW_CONTROLS else 0.0
 
 
 def not_text(share: float) -> UploadRejected:

@@ -139,12 +139,6 @@ def footer_start(rows: Sequence[Record], after_blank: Sequence[bool]) -> int:
     return start
 
 
-def looks_like_header(record: Record, body: Sequence[Record]) -> bool:
-    """Whether a record could head the records after it."""
-    rows = [record, *body]
-    return _evidence(rows, 1) > 0
-
-
 def _is_footer(row: Record, after_blank: bool) -> bool:
     filled = [cell.strip() for cell in row if cell.strip()]
     if not filled:

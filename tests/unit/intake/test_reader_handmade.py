@@ -61,7 +61,7 @@ def test_an_unacceptable_file_is_refused_with_its_code(name: str, tmp_path: Path
         assert refusal.value.details["detected"] == detected
 
 
-@pytest.mark.parametrize(("name", "code"), sorted(MAY_BE_REFUSED.items()))
+@pytest.mark.parametrize("name, code", sorted(MAY_BE_REFUSED.items()))
 def test_a_file_with_more_wrong_rows_than_right_ones_is_refused(
     name: str, code: str, tmp_path: Path
 ) -> None:

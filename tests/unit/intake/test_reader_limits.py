@@ -159,7 +159,7 @@ def test_backslash_escapes_and_loose_inner_quotes_become_plain_quotes(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("content", "detected"),
+    "content, detected",
     [
         (gzip.compress(b"a,b\n1,2\n"), "gzip"),
         (b"PAR1" + b"\x00\x15" * 40, "parquet"),
