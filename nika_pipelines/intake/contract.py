@@ -49,6 +49,7 @@ __all__ = [
 
 EXAMPLES_KEPT = 5
 _CELLS_PER_BATCH = 250_000
+_COLUMNS_PER_SCAN = 60
 _MOST_LISTED_VALUES = 50
 _PANDAS_TYPES: dict[ColumnType, str] = {
     "text": "str",
@@ -132,35 +133,9 @@ def infer_contract(
         con: any connection.
         parquet: the typed table.
     """
-    source = rows_of(parquet)
-    facts: list[str] = ["count(*)"]
-    for column in columns:
-        name = quoted_name(column.name)
-        ranged = _has_range(column)
-        facts += [
-            f"count({name})",
-            f"min({name})" if ranged else "NULL",
-            f"max({name})" if ranged else "NULL",
-        ]
-    with unoptimized(con):
-        row = con.execute(f"SELECT {', '.join(facts)} FROM {source}").fetchone() or (0,)
-    rules = []
-    for n, column in enumerate(columns):
-        filled, low, high = row[1 + 3 * n : 4 + 3 * n]
-        rules.append(
-            ColumnRule(
-                name=column.name,
-                type=column.type,
-                semantic_type=column.semantic_type,
-                format=column.format,
-                unit=column.unit,
-                nullable=filled < row[0],
-                unique=column.semantic_type == "id" and _is_unique(con, source, column.name),
-                ge=low,
-                le=high,
-                isin=_listed_values(con, source, column),
-            )
-        )
+    rules: list[ColumnRule] = []
+    for start in range(0, len(columns), _COLUMNS_PER_SCAN):
+        rules += _inferred_rules(columns[start : start + _COLUMNS_PER_SCAN], con, parquet)
     return Contract(dataset, tuple(rules))
 
 
@@ -259,19 +234,10 @@ def validate(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> Co
         parquet: the typed table.
         con: a connection with the memory limit of the worker.
     """
-    import pandera.errors
-
-    schema = to_pandera(contract, whole_table=False)
-    found: dict[tuple[str, str], list[tuple[Any, list[str]]]] = {}
-    for start, frame in frame_batches(contract, parquet, con):
-        try:
-            schema.validate(frame, lazy=True, inplace=True)
-        except pandera.errors.SchemaErrors as error:
-            for (column, check), cases in error.failure_cases.groupby(["column", "check"]):
-                rows = cases["index"].to_numpy(dtype="int64", na_value=-1) + start
-                examples = [str(value) for value in cases["failure_case"].head(EXAMPLES_KEPT)]
-                found.setdefault((column, check), []).append((rows, examples))
-    violations = [_merged(contract, key, parts) for key, parts in found.items()]
+    violations: list[Violation] = []
+    for start in range(0, len(contract.columns), _COLUMNS_PER_SCAN):
+        part = replace(contract, columns=contract.columns[start : start + _COLUMNS_PER_SCAN])
+        violations += _checked_by_pandera(part, parquet, con)
     return ContractOutcome(violations + _repeated(contract, parquet, con))
 
 
@@ -301,6 +267,58 @@ def frame_batches(
         start += batch.num_rows
 
 
+def _checked_by_pandera(
+    contract: Contract, parquet: Path, con: "DuckDBPyConnection"
+) -> list[Violation]:
+    """The violations of all rules but uniqueness, batch by batch."""
+    import pandera.errors
+
+    schema = to_pandera(contract, whole_table=False)
+    found: dict[tuple[str, str], list[tuple[Any, list[str]]]] = {}
+    for start, frame in frame_batches(contract, parquet, con):
+        try:
+            schema.validate(frame, lazy=True, inplace=True)
+        except pandera.errors.SchemaErrors as error:
+            for (column, check), cases in error.failure_cases.groupby(["column", "check"]):
+                rows = cases["index"].to_numpy(dtype="int64", na_value=-1) + start
+                examples = [str(value) for value in cases["failure_case"].head(EXAMPLES_KEPT)]
+                found.setdefault((column, check), []).append((rows, examples))
+    return [_merged(contract, key, parts) for key, parts in found.items()]
+
+
+def _inferred_rules(
+    columns: Sequence[Column], con: "DuckDBPyConnection", parquet: Path
+) -> Iterator[ColumnRule]:
+    source = rows_of(parquet)
+    facts: list[str] = ["count(*)"]
+    for column in columns:
+        name = quoted_name(column.name)
+        ranged = _has_range(column)
+        facts += [
+            f"count({name})",
+            f"min({name})" if ranged else "NULL",
+            f"max({name})" if ranged else "NULL",
+            # Typing found few different values: their list is small.
+            f"list(DISTINCT {name})" if _has_value_set(column) else "NULL",
+        ]
+    with unoptimized(con):
+        row = con.execute(f"SELECT {', '.join(facts)} FROM {source}").fetchone() or (0,)
+    for n, column in enumerate(columns):
+        filled, low, high, values = row[1 + 4 * n : 5 + 4 * n]
+        yield ColumnRule(
+            name=column.name,
+            type=column.type,
+            semantic_type=column.semantic_type,
+            format=column.format,
+            unit=column.unit,
+            nullable=filled < row[0],
+            unique=column.semantic_type == "id" and _is_unique(con, source, column.name),
+            ge=low,
+            le=high,
+            isin=_value_set(values),
+        )
+
+
 def _has_range(column: Column) -> bool:
     numeric = column.type in ("integer", "float")
     return numeric and column.semantic_type in ("measure", "money", "ordinal")
@@ -319,25 +337,15 @@ def _repeats(con: "DuckDBPyConnection", source: str, name: str, limit: int) -> l
     return [row[0] for row in rows]
 
 
-def _listed_values(
-    con: "DuckDBPyConnection", source: str, column: Column
-) -> tuple[Bound, ...] | None:
-    if column.type not in ("text", "integer"):
-        return None
-    if not (column.semantic_type == "category" or _is_ordered_text(column)):
-        return None
-    name = quoted_name(column.name)
-    rows = con.execute(
-        f"SELECT DISTINCT {name} FROM {source} WHERE {name} IS NOT NULL "
-        f"ORDER BY {name} LIMIT {_MOST_LISTED_VALUES + 1}"
-    ).fetchall()
-    if not rows or len(rows) > _MOST_LISTED_VALUES:
-        return None
-    return tuple(row[0] for row in rows)
+def _has_value_set(column: Column) -> bool:
+    if column.type == "text":
+        return column.semantic_type in ("category", "ordinal")
+    return column.type == "integer" and column.semantic_type == "category"
 
 
-def _is_ordered_text(column: Column) -> bool:
-    return column.semantic_type == "ordinal" and column.type == "text"
+def _value_set(values: list[Any] | None) -> tuple[Bound, ...] | None:
+    found = sorted(value for value in values or () if value is not None)
+    return tuple(found) if 0 < len(found) <= _MOST_LISTED_VALUES else None
 
 
 def _named(names: Sequence[str]) -> str:
