@@ -73,7 +73,7 @@ def render_report(result: dict[str, Any], given: StageInput) -> tuple[Path, Path
     document = table_report(result, settings.data, settings)
     processed_at = datetime.fromisoformat(result["file_info"]["processed_at"])
     pdf = render_pdf(document, store.report_path(upload.feed, upload.upload_id), processed_at)
-    chart = main_chart(result, settings.data)
+    chart = main_chart(result, settings.data, settings)
     if chart is None:
         return pdf, None
     return pdf, render_svg(chart, store.chart_path(upload.upload_id))

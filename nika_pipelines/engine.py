@@ -1,9 +1,13 @@
-"""The DuckDB engine with the limits of the settings: bounded memory, spilling, UTC, no network."""
+"""The DuckDB engine with the limits of the settings: bounded memory, spilling, UTC, no network.
 
-import shutil
-import tempfile
+One in-memory database per process: opening one takes longer than a small file's queries, and its
+memory limit holds for everything that a worker does.
+"""
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,36 +18,39 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connect(settings: Settings, spill: Path | None = None) -> Iterator["DuckDBPyConnection"]:
-    """An empty in-memory database within the memory and thread limits.
+def connect(settings: Settings) -> Iterator["DuckDBPyConnection"]:
+    """A connection within the memory and thread limits; its temporary tables end with it.
 
-    Args:
-        settings: gives the limits.
-        spill: existing folder to spill into; a temporary one in the data folder when left out.
+    It spills into ``tmp`` of the data folder and keeps the order of rows.
     """
-    import duckdb
-
-    folder = _new_spill_folder(settings) if spill is None else spill
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "memory_limit": f"{settings.duckdb_memory_mb}MB",
-            "threads": settings.duckdb_threads,
-            "temp_directory": str(folder),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
+    # The process id is part of the key, so that a forked process opens a database of its own.
+    spill = settings.data / "tmp" / f"spill-{os.getpid()}"
+    connection = _database(spill, settings.duckdb_threads, settings.duckdb_memory_mb).cursor()
     try:
         connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
         yield connection
     finally:
         connection.close()
-        if spill is None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new_spill_folder(settings: Settings) -> Path:
-    parent = settings.data / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="duckdb-", dir=parent))
+def discard() -> None:
+    """Let the next connection open a new database: a fatal error leaves the old one unusable."""
+    _database.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _database(spill: Path, threads: int, memory_mb: int) -> "DuckDBPyConnection":
+    import duckdb
+
+    spill.parent.mkdir(parents=True, exist_ok=True)
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{memory_mb}MB",
+            "threads": threads,
+            "temp_directory": str(spill),
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )

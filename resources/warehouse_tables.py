@@ -4,10 +4,10 @@ Everything here can be built again from the ledger and the lake, and is brought 
 what is missing: a run that dies before publishing loses nothing.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.sql import identifier, parquet_rows
 from resources.warehouse import Warehouse
 from resources.workspace import Workspace
 
@@ -51,10 +51,10 @@ def _bring_up_to_date(
 
 
 def _replace_view(connection: "DuckDBPyConnection", upload: Upload, workspace: Workspace) -> None:
-    parquet = workspace.lake.folder(upload.feed, upload.upload_id) / "table.parquet"
+    table = workspace.lake.folder(upload.feed, upload.upload_id) / "table.parquet"
     connection.execute(
-        f"CREATE OR REPLACE VIEW tables.{_quoted(upload.dataset)} AS "
-        f"SELECT * FROM read_parquet({_literal(parquet)})"
+        f"CREATE OR REPLACE VIEW tables.{identifier(upload.dataset)} AS "
+        f"SELECT * FROM {parquet_rows(table)}"
     )
 
 
@@ -79,11 +79,3 @@ def _stamp(upload: Upload) -> str:
     """The time of completion as DuckDB writes a timestamp."""
     stamp = (upload.finished_at or upload.updated_at).rstrip("Z").replace("T", " ")
     return stamp.rstrip("0").rstrip(".") if "." in stamp else stamp
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

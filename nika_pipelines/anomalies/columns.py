@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from nika_pipelines.anomalies.tails import Tail, fit_tail
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, parquet_rows
 from nika_pipelines.tables.records import ColumnProfile, TableProfile
-from nika_pipelines.tables.scan import parquet_source, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -117,11 +117,11 @@ class ColumnView:
 
     def null_runs(self, shortest: int, most: int) -> tuple["Integers", "Integers"]:
         """First and last data rows of the longest runs of missing values, longest first."""
-        column = quoted(self.profile.name)
+        column = identifier(self.profile.name)
         found = self.con.execute(
             f"SELECT min(r) AS first, max(r) AS last FROM (SELECT r, r - row_number() OVER "
             f"(ORDER BY r) AS run FROM (SELECT row_number() OVER () AS r, {column} AS v "
-            f"FROM {parquet_source(self.parquet)}) WHERE v IS NULL) GROUP BY run "
+            f"FROM {parquet_rows(self.parquet)}) WHERE v IS NULL) GROUP BY run "
             f"HAVING count(*) >= {shortest} ORDER BY count(*) DESC, first LIMIT {most}"
         ).fetchnumpy()
         return found["first"], found["last"]
@@ -206,7 +206,7 @@ def _read(
 ) -> tuple["Integers", "Floats"]:
     """The rows and finite values of a column in file order."""
     found = con.execute(
-        f"SELECT r, v FROM (SELECT row_number() OVER () AS r, {quoted(column.name)}::DOUBLE AS v "
-        f"FROM {parquet_source(parquet)}) WHERE v IS NOT NULL AND isfinite(v) AND {where}"
+        f"SELECT r, v FROM (SELECT row_number() OVER () AS r, {identifier(column.name)}::DOUBLE AS v "
+        f"FROM {parquet_rows(parquet)}) WHERE v IS NOT NULL AND isfinite(v) AND {where}"
     ).fetchnumpy()
     return found["r"], found["v"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nika_pipelines.anomalies.drafts import Draft
 from nika_pipelines.anomalies.records import KIND_LABELS, Anomaly, severity_of
+from nika_pipelines.sql import identifier, parquet_rows
 from nika_pipelines.tables.records import TableProfile
-from nika_pipelines.tables.scan import parquet_source, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -40,7 +40,7 @@ class TimeStamps:
         rows = sorted({row for draft in drafts for row in (draft.first, draft.last)})
         found = con.execute(
             f"SELECT r, strftime(t, '{pattern}') FROM (SELECT row_number() OVER () AS r, "
-            f"{quoted(axis.column)} AS t FROM {parquet_source(parquet)}) "
+            f"{identifier(axis.column)} AS t FROM {parquet_rows(parquet)}) "
             f"WHERE t IS NOT NULL AND r IN (SELECT unnest($1::BIGINT[]))",
             [rows],
         ).fetchall()

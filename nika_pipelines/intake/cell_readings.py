@@ -18,6 +18,7 @@ Formats (kept in `Column.format`, and therefore in the contract):
 from dataclasses import dataclass
 
 from nika_pipelines.intake.records import Column, ColumnType
+from nika_pipelines.sql import literal
 
 MISSING_EVERYWHERE = ("", "null", "(null)", "n/a", "#n/a", "n.a.", "nan", "<na>", "\\n", "-", "--")
 """Cells (trimmed, lower case) that mean "no value" in a column of any type."""
@@ -140,21 +141,11 @@ class UnknownFormat(ValueError):
     """A column's format is not one of its type's formats."""
 
 
-def quoted_name(name: str) -> str:
-    """A column name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quoted_text(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def trimmed(raw: str) -> str:
     """A cell without surrounding white space of any kind; the common case costs two looks."""
     return (
         f"CASE WHEN {raw}[1] BETWEEN '!' AND '~' AND {raw}[-1] BETWEEN '!' AND '~' "
-        f"THEN {raw} ELSE trim({raw}, {quoted_text(_WHITE_SPACE)}) END"
+        f"THEN {raw} ELSE trim({raw}, {literal(_WHITE_SPACE)}) END"
     )
 
 
@@ -168,7 +159,7 @@ def without_tokens(cell: str) -> str:
 
 def kept(column: str) -> str:
     """The cell of a text column exactly as written; NULL where it has no value."""
-    white = quoted_text(_WHITE_SPACE)
+    white = literal(_WHITE_SPACE)
     blank = f"ascii({column}) NOT BETWEEN 33 AND 126 AND trim({column}, {white}) = ''"
     return (
         f"CASE WHEN strlen({column}) <= {_LONGEST_TOKEN} "
@@ -209,7 +200,7 @@ def currency_of(cell: str) -> str:
     """The currency sign before or after the number in a cleaned cell, or an empty text."""
     signs = "|".join(_escaped(sign) for sign in CURRENCY_SIGNS)
     pattern = rf"^[+-]?\s?({signs})\s?[+-]?[0-9.]|[0-9.]\s?({signs})$"
-    groups = quoted_text(pattern)
+    groups = literal(pattern)
     return f"concat(regexp_extract({cell}, {groups}, 1), regexp_extract({cell}, {groups}, 2))"
 
 
@@ -219,11 +210,11 @@ def date_pattern(format: str) -> str:  # noqa: A002
 
 
 def _token_list(tokens: tuple[str, ...]) -> str:
-    return "(" + ", ".join(quoted_text(token) for token in tokens) + ")"
+    return "(" + ", ".join(literal(token) for token in tokens) + ")"
 
 
 def _fits(cell: str, pattern: str) -> str:
-    return f"regexp_full_match({cell}, {quoted_text(pattern)})"
+    return f"regexp_full_match({cell}, {literal(pattern)})"
 
 
 def _escaped(sign: str) -> str:
@@ -234,7 +225,7 @@ def _boolean(words: str, cell: str) -> str:
     yes, slash, no = words.lower().partition("/")
     if not (yes and slash and no) or yes == no:
         raise UnknownFormat(f"{words!r} is not a pair of words such as 'yes/no'")
-    return f"CASE lower({cell}) WHEN {quoted_text(yes)} THEN true WHEN {quoted_text(no)} THEN false END"
+    return f"CASE lower({cell}) WHEN {literal(yes)} THEN true WHEN {literal(no)} THEN false END"
 
 
 def _number(column_type: ColumnType, format: str | None, cell: str) -> str:  # noqa: A002
@@ -276,7 +267,7 @@ def _plain_number(
         pattern = rf"(?:{whole}(?:{point}[0-9]*)?|[+-]?{point}[0-9]+)(?:[eE][+-]?[0-9]{{1,2}})?"
     # translate() removes the thousands separators and turns the decimal comma into a point.
     swaps = ("," if decimal_comma else "") + characters
-    digits = f"translate({cell}, {quoted_text(swaps)}, {quoted_text('.' if decimal_comma else '')})"
+    digits = f"translate({cell}, {literal(swaps)}, {literal('.' if decimal_comma else '')})"
     target = "BIGINT" if column_type == "integer" else "DOUBLE"
     return f"CASE WHEN {_fits(cell, pattern)} THEN TRY_CAST({digits} AS {target}) END"
 
@@ -290,7 +281,7 @@ def _shape(format: str) -> _DateShape:  # noqa: A002
 
 def _iso(shape: _DateShape, cell: str, tail: str, target: str, tail_format: str = "") -> str:
     """Read a cell that matches the shape, followed by a tail whose clock is the last group."""
-    pattern = quoted_text(shape.pattern + tail)
+    pattern = literal(shape.pattern + tail)
     clock = r" \4" if tail else ""
     if shape.two_digit_year:
         # The POSIX pivot: 69 to 99 are of the last century.
@@ -312,7 +303,7 @@ def _parsed(shape: _DateShape, text: str, tail: str, target: str, tail_format: s
         clocks += [" %I:%M %p", " %I:%M:%S %p", " %I:%M:%S.%f %p"]
     elif tail:
         clocks += [" %H:%M:%S", " %H:%M", " %H:%M:%S.%f"]
-    formats = ", ".join(quoted_text(day + clock) for clock in clocks)
+    formats = ", ".join(literal(day + clock) for clock in clocks)
     return f"CAST(try_strptime({text}, [{formats}]) AS {target})"
 
 

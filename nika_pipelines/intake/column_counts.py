@@ -7,11 +7,11 @@ here: which expressions to count (`column_types`, `semantic_types`).
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nika_pipelines.intake.cell_readings import quoted_name, quoted_text, trimmed, without_tokens
+from nika_pipelines.intake.cell_readings import trimmed, without_tokens
 from nika_pipelines.intake.records import LINE_COLUMN
+from nika_pipelines.sql import identifier
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,11 +24,6 @@ _SAMPLE_TABLE = "nika_typing_sample"
 
 Key = tuple[int, Any]
 """Position of the column, and what was counted about it."""
-
-
-def rows_of(parquet: Path) -> str:
-    """The FROM item of a Parquet file."""
-    return f"read_parquet({quoted_text(str(parquet))})"
 
 
 def count_rows(con: "DuckDBPyConnection", source: str) -> int:
@@ -121,8 +116,8 @@ class ColumnCounts:
         return row or ()
 
     def _cleaned(self, columns: Mapping[int, str], where: str = "") -> str:
-        raw = ", ".join(f"{quoted_name(name)} AS c{n}" for n, name in columns.items())
-        rows = f"(SELECT hash({quoted_name(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
+        raw = ", ".join(f"{identifier(name)} AS c{n}" for n, name in columns.items())
+        rows = f"(SELECT hash({identifier(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
         return cleaned_cells(rows, columns, where)
 
 

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake import cell_readings, semantic_types
-from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
 from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.column_counts import (
     SAMPLE_ROWS,
     ColumnCounts,
     Key,
     count_rows,
-    rows_of,
     unoptimized,
 )
 from nika_pipelines.intake.records import (
@@ -33,6 +31,7 @@ from nika_pipelines.intake.records import (
     IntakeWarning,
 )
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, literal, parquet_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -108,7 +107,7 @@ def infer_columns(
     Returns:
         The columns, and warnings about ambiguous dates and cells that look like formulas.
     """
-    source = rows_of(text_parquet)
+    source = parquet_rows(text_parquet)
     rows = count_rows(con, source)
     evidence = {n: _Evidence() for n in range(len(names))}
     for batch in _batches(rows, len(names)):
@@ -144,12 +143,12 @@ def formula_warnings(
     columns: Sequence[Column],
 ) -> list[IntakeWarning]:
     """Warn of text cells that a spreadsheet would run, in columns whose types are known."""
-    source = rows_of(text_parquet)
+    source = parquet_rows(text_parquet)
     text = [column.name for column in columns if _is_text(column)]
     found: dict[str, int] = {}
     for start in range(0, len(text), _COLUMNS_PER_SCAN):
         batch = text[start : start + _COLUMNS_PER_SCAN]
-        counts = ", ".join(_formulas(quoted_name(name)) for name in batch)
+        counts = ", ".join(_formulas(identifier(name)) for name in batch)
         with unoptimized(con):
             row = con.execute(f"SELECT {counts} FROM {source}").fetchone()
         found |= zip(batch, row or (), strict=True)
@@ -171,14 +170,14 @@ def _batches(rows: int, columns: int) -> list[range]:
 
 def _count_families(counts: ColumnCounts, evidence: Mapping[int, _Evidence]) -> None:
     """Pass 1: could the column hold numbers, dates, booleans?"""
-    words = ", ".join(quoted_text(w) for pair in cell_readings.BOOLEAN_PAIRS for w in pair)
+    words = ", ".join(literal(w) for pair in cell_readings.BOOLEAN_PAIRS for w in pair)
     wanted: dict[Key, str] = {}
     for n in evidence:
         cell = f"t{n}"
-        is_date = f"regexp_full_match({cell}, {quoted_text(_DATE)})"
+        is_date = f"regexp_full_match({cell}, {literal(_DATE)})"
         wanted |= {
             (n, "filled"): f"count({cell})",
-            (n, "numbers"): f"count_if(regexp_full_match({cell}, {quoted_text(_NUMBER)}))",
+            (n, "numbers"): f"count_if(regexp_full_match({cell}, {literal(_NUMBER)}))",
             (n, "plain"): f"count({cell_readings.reading('float', None, cell)})",
             (n, "dates"): f"count_if({is_date})",
             (n, "booleans"): f"count_if(lower({cell}) IN ({words}))",
@@ -283,7 +282,7 @@ def _closing_facts(position: int, found: _Evidence, standing: list[Hypothesis]) 
     numbers = [hypothesis for hypothesis in standing if hypothesis.type in ("integer", "float")]
     if numbers:
         value = cell_readings.reading(numbers[0].type, numbers[0].format, cell)
-        pattern = quoted_text(cell_readings.LEADING_ZERO_OR_LONG)
+        pattern = literal(cell_readings.LEADING_ZERO_OR_LONG)
         facts |= {
             (position, "fragile"): f"count_if(regexp_full_match({cell}, {pattern}))",
             (position, "low"): f"min({value})",

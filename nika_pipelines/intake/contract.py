@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nika_pipelines.intake.cell_readings import quoted_name
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.column_counts import rows_of, unoptimized
+from nika_pipelines.intake.column_counts import unoptimized
 from nika_pipelines.intake.contract_file import (
     Bound,
     ColumnRule,
@@ -22,6 +21,7 @@ from nika_pipelines.intake.contract_file import (
     save_contract,
 )
 from nika_pipelines.intake.records import Column, ColumnType
+from nika_pipelines.sql import identifier, parquet_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,14 +253,14 @@ def frame_batches(
     import pyarrow as arrow  # noqa: ICN001 - pa is Pandera in this module
 
     cells = ", ".join(
-        f"{quoted_name(rule.name)}::TIMESTAMP AS {quoted_name(rule.name)}"
+        f"{identifier(rule.name)}::TIMESTAMP AS {identifier(rule.name)}"
         if rule.type == "date"
-        else quoted_name(rule.name)
+        else identifier(rule.name)
         for rule in contract.columns
     )
     size = max(1_000, _CELLS_PER_BATCH // len(contract.columns))
     mapping = {arrow.int64(): pd.Int64Dtype(), arrow.bool_(): pd.BooleanDtype()}
-    reader = con.sql(f"SELECT {cells} FROM {rows_of(parquet)}").to_arrow_reader(size)
+    reader = con.sql(f"SELECT {cells} FROM {parquet_rows(parquet)}").to_arrow_reader(size)
     start = 0
     for batch in reader:
         yield start, batch.to_pandas(types_mapper=mapping.get)
@@ -289,10 +289,10 @@ def _checked_by_pandera(
 def _inferred_rules(
     columns: Sequence[Column], con: "DuckDBPyConnection", parquet: Path
 ) -> Iterator[ColumnRule]:
-    source = rows_of(parquet)
+    source = parquet_rows(parquet)
     facts: list[str] = ["count(*)"]
     for column in columns:
-        name = quoted_name(column.name)
+        name = identifier(column.name)
         ranged = _has_range(column)
         facts += [
             f"count({name})",
@@ -329,7 +329,7 @@ def _is_unique(con: "DuckDBPyConnection", source: str, name: str) -> bool:
 
 
 def _repeats(con: "DuckDBPyConnection", source: str, name: str, limit: int) -> list[Any]:
-    column = quoted_name(name)
+    column = identifier(name)
     rows = con.execute(
         f"SELECT {column} FROM {source} WHERE {column} IS NOT NULL "
         f"GROUP BY {column} HAVING count(*) > 1 LIMIT {limit}"
@@ -403,9 +403,9 @@ def _repeated(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> l
 
     violations = []
     for rule in contract.columns:
-        if not rule.unique or not _repeats(con, rows_of(parquet), rule.name, limit=1):
+        if not rule.unique or not _repeats(con, parquet_rows(parquet), rule.name, limit=1):
             continue
-        column = quoted_name(rule.name)
+        column = identifier(rule.name)
         found = con.execute(
             f"SELECT file_row_number AS place "
             f"FROM read_parquet(?, file_row_number = true) WHERE {column} IS NOT NULL "
@@ -414,7 +414,7 @@ def _repeated(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> l
             [str(parquet)],
         ).fetchnumpy()
         places = np.asarray(found["place"], dtype="int64")
-        examples = _repeats(con, rows_of(parquet), rule.name, limit=EXAMPLES_KEPT)
+        examples = _repeats(con, parquet_rows(parquet), rule.name, limit=EXAMPLES_KEPT)
         texts = tuple(str(value) for value in examples)
         violations.append(Violation(rule.name, "unique", "true", places, texts))
     return violations

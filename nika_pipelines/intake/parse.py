@@ -8,12 +8,11 @@ holds only the accepted records in canonical form. Either way it must deliver ex
 as the independent scan accepted and reject none, or nothing is delivered.
 """
 
-import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.codes import RowCode, UploadRejected
 from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
 from nika_pipelines.intake.record_scan import Marks
@@ -27,6 +26,7 @@ from nika_pipelines.intake.survey import (
     classify_file,
 )
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,55 +65,6 @@ class _Mismatch(Exception):
     """The parser and the scan disagree."""
 
 
-def quoted(identifier: str) -> str:
-    """An SQL identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """An SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def connect(work: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
-    """An in-memory database that spills below ``work``."""
-    import duckdb
-
-    return duckdb.connect(
-        config={
-            "threads": settings.duckdb_threads,
-            "memory_limit": f"{settings.duckdb_memory_mb}MB",
-            "temp_directory": str(work / "spill"),
-            "preserve_insertion_order": True,
-        }
-    )
-
-
-@lru_cache(maxsize=1)
-def _database(folder: str, threads: int, memory_mb: int) -> "duckdb.DuckDBPyConnection":
-    """The process's database for parsing; opening one takes longer than a small file."""
-    import duckdb
-
-    Path(folder).parent.mkdir(parents=True, exist_ok=True)
-    return duckdb.connect(
-        config={
-            "threads": threads,
-            "memory_limit": f"{memory_mb}MB",
-            "temp_directory": folder,
-            "preserve_insertion_order": True,
-        }
-    )
-
-
-def _session(settings: Settings) -> "duckdb.DuckDBPyConnection":
-    """A connection of its own to the process's database; its temporary tables end with it.
-
-    The folder names the process, so that a forked process opens a database of its own.
-    """
-    folder = settings.data / "tmp" / f"spill-{os.getpid()}"
-    return _database(str(folder), settings.duckdb_threads, settings.duckdb_memory_mb).cursor()
-
-
 def write_tables(
     reading: Reading, survey: Survey, work: Path, target: Path, rejects: Path, settings: Settings
 ) -> None:
@@ -122,27 +73,24 @@ def write_tables(
     Raises:
         UploadRejected: INTERNAL when parser and scan disagree on a canonical copy as well.
     """
-    connection = _session(settings)
     try:
-        if _is_regular(survey, reading):
-            try:
-                _read_as_it_is(connection, reading, survey, target)
-                write_rejects(connection, rejects)
-                return
-            except _Mismatch:
-                _forget_rejects(connection)
-        _read_copy(connection, reading, survey, work, target, settings)
-        write_rejects(connection, rejects)
+        with connect(settings) as connection:
+            if _is_regular(survey, reading):
+                try:
+                    _read_as_it_is(connection, reading, survey, target)
+                    write_rejects(connection, rejects)
+                    return
+                except _Mismatch:
+                    _forget_rejects(connection)
+            _read_copy(connection, reading, survey, work, target, settings)
+            write_rejects(connection, rejects)
     except _Mismatch as mismatch:
-        # A fatal error of the parser leaves its database unusable.
-        _database.cache_clear()
+        discard()
         raise UploadRejected(
             "INTERNAL",
             f"The parser and the independent count disagree: {mismatch}.",
             {"records": survey.total, "accepted": survey.accepted, "rejected": survey.rejected},
         ) from mismatch
-    finally:
-        connection.close()
 
 
 def _is_regular(survey: Survey, reading: Reading) -> bool:
@@ -237,10 +185,10 @@ def _copy_to(
     import duckdb
 
     columns = ", ".join(
-        f"{_cell(place, reading)} AS {quoted(name)}" for place, name in enumerate(reading.names)
+        f"{_cell(place, reading)} AS {identifier(name)}" for place, name in enumerate(reading.names)
     )
     query = (
-        f"SELECT {columns}, l.{line} AS {quoted(LINE_COLUMN)} "
+        f"SELECT {columns}, l.{line} AS {identifier(LINE_COLUMN)} "
         f"FROM {source} t POSITIONAL JOIN {lines} l"
     )
     try:
@@ -267,12 +215,12 @@ def _check_counts(
     A positional join pads its shorter side with NULLs at the end, so that rows missing from the
     parser show in the last row; only then are the parser's rows counted apart.
     """
-    table, line = literal(str(target)), quoted(LINE_COLUMN)
+    table, line = literal(str(target)), identifier(LINE_COLUMN)
     rows, last = _one(connection, f"SELECT count(*), max({line}) FROM {table}")
     refused = _one(connection, "SELECT count(*) FROM reject_errors")[0]
     if rows != want or refused:
         raise _Mismatch(f"{want} records accepted, {rows} rows read, {refused} errors")
-    filled = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in reading.names)
+    filled = " OR ".join(f"{identifier(name)} IS NOT NULL" for name in reading.names)
     found = _one(connection, f"SELECT count(*) FROM {table} WHERE {line} = {last} AND ({filled})")
     if found[0] != 1:
         read = _one(
@@ -332,7 +280,7 @@ def _insert_lines(connection: "duckdb.DuckDBPyConnection", piece: Classified) ->
 
 
 def _create_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
-    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
+    columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
     connection.execute(f"CREATE OR REPLACE TEMP TABLE rejects ({columns})")
 
 
@@ -379,7 +327,7 @@ def write_rejects(connection: "duckdb.DuckDBPyConnection", target: Path) -> None
     """Write the rejected rows, in file order."""
     connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS rejects ("
-        + ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
+        + ", ".join(f"{identifier(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
         + ")"
     )
     connection.execute(

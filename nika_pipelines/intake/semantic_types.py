@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nika_pipelines.intake.cell_readings import quoted_text
 from nika_pipelines.intake.records import ColumnType, SemanticType
+from nika_pipelines.sql import literal
 
 _NEARLY_ALL = 0.95
 _MOST_CATEGORIES = 50
@@ -62,11 +62,11 @@ def text_facts(position: int) -> dict[str, str]:
     """Aggregates over the cleaned cells of a column that may stay text, for `semantic_type`."""
     cell = f"t{position}"
     facts = {
-        word: f"count_if(regexp_full_match({cell}, {quoted_text(pattern)}))"
+        word: f"count_if(regexp_full_match({cell}, {literal(pattern)}))"
         for word, pattern in _WORD_PATTERNS.items()
     }
     for number, words in enumerate(_ORDERED_WORDS):
-        listed = ", ".join(quoted_text(word) for word in words)
+        listed = ", ".join(literal(word) for word in words)
         facts[f"ordered_{number}"] = f"count_if(lower({cell}) IN ({listed}))"
     return facts | {"cells": f"count({cell})", "length": f"avg(length({cell}))"}
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nika_pipelines.engine import connect
 from nika_pipelines.intake import contract as contracts
-from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
 from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
-from nika_pipelines.intake.column_counts import rows_of, unoptimized
+from nika_pipelines.intake.column_counts import unoptimized
 from nika_pipelines.intake.column_types import formula_warnings, infer_columns
 from nika_pipelines.intake.contract import Contract, ContractError, ContractOutcome
 from nika_pipelines.intake.documents import (
@@ -34,6 +34,7 @@ from nika_pipelines.intake.records import (
 )
 from nika_pipelines.intake.typed_table import cast_table, clipped
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, literal, parquet_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -142,7 +143,7 @@ def _type_and_validate(
 ) -> IntakeReport:
     table = out_dir / "table.parquet"
     known = _known_contract(contract_path)
-    with _connection(out_dir, settings) as con:
+    with connect(settings) as con:
         with _stage("typing", on_stage):
             typed = _typed(con, text, known, settings)
         with _stage("casting", on_stage):
@@ -160,23 +161,6 @@ def _type_and_validate(
                 made = contracts.infer_contract(dataset, typed.columns, con, table)
                 contracts.save_contract(made, contract_path)
     return report
-
-
-@contextmanager
-def _connection(out_dir: Path, settings: Settings) -> Iterator["DuckDBPyConnection"]:
-    import shutil
-
-    from nika_pipelines.intake.parse import connect
-
-    work = out_dir / "typing_work"
-    work.mkdir(exist_ok=True)
-    con = connect(work, settings)
-    try:
-        con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        yield con
-    finally:
-        con.close()
-        shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -289,12 +273,12 @@ def _new_values(known: Contract, violation: contracts.Violation) -> IntakeWarnin
 def _move_violations(con: "DuckDBPyConnection", typed: _Typed, table: Path, rejects: Path) -> int:
     """Take the rows that break a rule out of the table, with the text they came from."""
     text = typed.text
-    cells = " ".join(f"WHEN {quoted_text(name)} THEN t.{quoted_name(name)}" for name in text.names)
+    cells = " ".join(f"WHEN {literal(name)} THEN t.{identifier(name)}" for name in text.names)
     # The nth row of the typed table is the nth row of the text table that the cast let through.
     lines = (
         f"SELECT line, row_number() OVER (ORDER BY line) - 1 AS place FROM "
-        f"(SELECT {quoted_name(LINE_COLUMN)} AS line FROM {rows_of(text.parquet)}) "
-        f"ANTI JOIN {rows_of(typed.reject_files[0])} USING (line)"
+        f"(SELECT {identifier(LINE_COLUMN)} AS line FROM {parquet_rows(text.parquet)}) "
+        f"ANTI JOIN {parquet_rows(typed.reject_files[0])} USING (line)"
     )
     con.execute(
         f"COPY (WITH broken AS (SELECT place, arg_min(name, number) AS name, "
@@ -303,15 +287,15 @@ def _move_violations(con: "DuckDBPyConnection", typed: _Typed, table: Path, reje
         f'SELECT line, broken.name AS "column", broken.code, broken.rules AS reason, '
         f"{clipped(f'CASE broken.name {cells} END')} AS raw "
         f"FROM broken JOIN ({lines}) USING (place) "
-        f"JOIN {rows_of(text.parquet)} t ON t.{quoted_name(LINE_COLUMN)} = line ORDER BY line) "
-        f"TO {quoted_text(str(rejects))} (FORMAT parquet, COMPRESSION zstd)"
+        f"JOIN {parquet_rows(text.parquet)} t ON t.{identifier(LINE_COLUMN)} = line ORDER BY line) "
+        f"TO {literal(str(rejects))} (FORMAT parquet, COMPRESSION zstd)"
     )
     draft = table.with_name(f".{table.name}.part")
     con.execute(
         f"COPY (SELECT * EXCLUDE (file_row_number) FROM "
-        f"read_parquet({quoted_text(str(table))}, file_row_number = true) "
+        f"read_parquet({literal(str(table))}, file_row_number = true) "
         "WHERE file_row_number NOT IN (SELECT place FROM nika_violations)) "
-        f"TO {quoted_text(str(draft))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        f"TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
     )
     draft.replace(table)
     moved = con.execute("SELECT count(DISTINCT place) FROM nika_violations").fetchone()
@@ -372,12 +356,12 @@ def _balance(con: "DuckDBPyConnection", typed: _Typed) -> RowBalance:
 
 def _physical_lines(con: "DuckDBPyConnection", typed: _Typed) -> int:
     """How many physical lines the rejected rows take: one, and one per line break in a cell."""
-    cells = ", ".join(quoted_name(name) for name in typed.text.names)
+    cells = ", ".join(identifier(name) for name in typed.text.names)
     breaks = f"len(regexp_extract_all(concat_ws(' ', {cells}), '\\r\\n|\\r|\\n'))"
-    files = ", ".join(quoted_text(str(path)) for path in typed.reject_files)
+    files = ", ".join(literal(str(path)) for path in typed.reject_files)
     row = con.execute(
-        f"SELECT sum(1 + {breaks})::BIGINT FROM {rows_of(typed.text.parquet)} "
-        f"WHERE {quoted_name(LINE_COLUMN)} IN (SELECT line FROM read_parquet([{files}]))"
+        f"SELECT sum(1 + {breaks})::BIGINT FROM {parquet_rows(typed.text.parquet)} "
+        f"WHERE {identifier(LINE_COLUMN)} IN (SELECT line FROM read_parquet([{files}]))"
     ).fetchone()
     return int(row[0]) if row and row[0] else 0
 
@@ -387,30 +371,29 @@ def _write_rejects(
 ) -> dict[str, int]:
     """Merge the rejects of all stages in line order; say how many there are of each code."""
     columns = ", ".join(
-        f"{quoted_name(name)}::{kind} AS {quoted_name(name)}"
-        for name, kind in REJECT_COLUMNS.items()
+        f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in REJECT_COLUMNS.items()
     )
     union = " UNION ALL ".join(
-        f"SELECT {columns} FROM {rows_of(path)}" for path in (text.rejects_parquet, *parts)
+        f"SELECT {columns} FROM {parquet_rows(path)}" for path in (text.rejects_parquet, *parts)
     )
     draft = rejects.with_name(f".{rejects.name}.part")
     with unoptimized(con):
         con.execute(
-            f"COPY ({union} ORDER BY line) TO {quoted_text(str(draft))} "
+            f"COPY ({union} ORDER BY line) TO {literal(str(draft))} "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
     draft.replace(rejects)
     for path in {text.rejects_parquet, *parts} - {rejects}:
         path.unlink(missing_ok=True)
     counts = con.execute(
-        f"SELECT code, count(*) FROM {rows_of(rejects)} GROUP BY code ORDER BY code"
+        f"SELECT code, count(*) FROM {parquet_rows(rejects)} GROUP BY code ORDER BY code"
     ).fetchall()
     return {code: int(count) for code, count in counts}
 
 
 def _listed_rejects(con: "DuckDBPyConnection", rejects: Path) -> list[dict[str, Any]]:
     rows = con.execute(
-        f'SELECT line, "column", code, raw, reason FROM {rows_of(rejects)} '
+        f'SELECT line, "column", code, raw, reason FROM {parquet_rows(rejects)} '
         f"ORDER BY line LIMIT {MOST_REJECTS_LISTED}"
     ).fetchall()
     return [
@@ -425,11 +408,11 @@ def _write_csv(text: TextTable, target: Path, settings: Settings) -> None:
     # A lone empty cell is written as "", or its row would be an empty line.
     empty = "NULLIF({}, '')" if len(text.names) > 1 else "COALESCE({}, '')"
     cells = ", ".join(
-        f"{empty.format(quoted_name(name))} AS {quoted_name(name)}" for name in text.names
+        f"{empty.format(identifier(name))} AS {identifier(name)}" for name in text.names
     )
-    with _connection(target.parent, settings) as con:
+    with connect(settings) as con:
         con.execute(
-            f"COPY (SELECT {cells} FROM {rows_of(text.parquet)}) TO {quoted_text(str(target))} "
+            f"COPY (SELECT {cells} FROM {parquet_rows(text.parquet)}) TO {literal(str(target))} "
             "(FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
         )
     with target.open("a", encoding="utf-8", newline="") as stream:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.intake import cell_readings
-from nika_pipelines.intake.cell_readings import quoted_name, quoted_text
 from nika_pipelines.intake.codes import RowCode
-from nika_pipelines.intake.column_counts import cleaned_cells, count_rows, rows_of, unoptimized
+from nika_pipelines.intake.column_counts import cleaned_cells, count_rows, unoptimized
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS, Column
+from nika_pipelines.sql import identifier, literal, parquet_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -60,7 +60,7 @@ def cast_table(
     Returns:
         How many rows went where; together they are all rows of the text table.
     """
-    rows = count_rows(con, rows_of(text_parquet))
+    rows = count_rows(con, parquet_rows(text_parquet))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_MISFITS} "
         "(line BIGINT, slice INTEGER, name VARCHAR, type VARCHAR, cell VARCHAR, names VARCHAR)"
@@ -92,11 +92,11 @@ def _cast_whole(
     con: "DuckDBPyConnection", text_parquet: Path, columns: Sequence[Column], target: Path
 ) -> int:
     """Cast all columns at once and leave the misfits out; returns how many rows were written."""
-    stored = ", ".join(f"v{n} AS {quoted_name(column.name)}" for n, column in enumerate(columns))
+    stored = ", ".join(f"v{n} AS {identifier(column.name)}" for n, column in enumerate(columns))
     group = max(_BATCH_ROWS, min(122_880, _CELLS_PER_ROW_GROUP // len(columns)))
     written = con.execute(
         f"COPY (SELECT {stored} FROM {_values(text_parquet, columns)} "
-        f"WHERE NOT ({_misfit(columns)})) TO {quoted_text(str(target))} "
+        f"WHERE NOT ({_misfit(columns)})) TO {literal(str(target))} "
         f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group})"
     ).fetchone()
     return int(written[0]) if written else 0
@@ -113,15 +113,15 @@ def _cast_slices(
     try:
         for number, (columns, part) in enumerate(zip(slices, parts, strict=True)):
             stored = ", ".join(
-                f"v{n} AS {quoted_name(column.name)}" for n, column in enumerate(columns)
+                f"v{n} AS {identifier(column.name)}" for n, column in enumerate(columns)
             )
             con.execute(
                 f"COPY (SELECT {stored}, {_misfit(columns)} AS misfit "
-                f"FROM {_values(text_parquet, columns)}) TO {quoted_text(str(part))} "
+                f"FROM {_values(text_parquet, columns)}) TO {literal(str(part))} "
                 f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE "
                 f"{_BATCH_ROWS})"
             )
-            if count_rows(con, f"{rows_of(part)} WHERE misfit"):
+            if count_rows(con, f"{parquet_rows(part)} WHERE misfit"):
                 _note_misfits(con, text_parquet, columns, number)
         return _join(parts, target)
     finally:
@@ -161,8 +161,8 @@ def _join(parts: Sequence[Path], target: Path) -> int:
 
 def _values(text_parquet: Path, columns: Sequence[Column]) -> str:
     """The FROM item with the line, and ``c<n>``, ``t<n>``, ``v<n>``: raw, cleaned, typed cells."""
-    raw = ", ".join(f"{quoted_name(column.name)} AS c{n}" for n, column in enumerate(columns))
-    lines = f"(SELECT {quoted_name(LINE_COLUMN)} AS line, {raw} FROM {rows_of(text_parquet)})"
+    raw = ", ".join(f"{identifier(column.name)} AS c{n}" for n, column in enumerate(columns))
+    lines = f"(SELECT {identifier(LINE_COLUMN)} AS line, {raw} FROM {parquet_rows(text_parquet)})"
     values = ", ".join(
         f"{cell_readings.value_of(column, f't{n}', f'c{n}')} AS v{n}"
         for n, column in enumerate(columns)
@@ -188,12 +188,12 @@ def _note_misfits(
     """Remember the misfits of a slice of columns: the first of each row, and the names of all."""
     typed = _typed(columns)
     cases = " ".join(
-        f"WHEN {_is_misfit(n)} THEN {{'name': {quoted_text(columns[n].name)}, "
-        f"'type': {quoted_text(_reading_name(columns[n]))}, 'cell': {clipped(f'c{n}')}}}"
+        f"WHEN {_is_misfit(n)} THEN {{'name': {literal(columns[n].name)}, "
+        f"'type': {literal(_reading_name(columns[n]))}, 'cell': {clipped(f'c{n}')}}}"
         for n in typed
     )
     names = ", ".join(
-        f"CASE WHEN {_is_misfit(n)} THEN {quoted_text(columns[n].name)} END" for n in typed
+        f"CASE WHEN {_is_misfit(n)} THEN {literal(columns[n].name)} END" for n in typed
     )
     con.execute(
         f"INSERT INTO {_MISFITS} SELECT line, {number}, first.name, first.type, first.cell, names "
@@ -205,16 +205,15 @@ def _note_misfits(
 def _write_rejects(con: "DuckDBPyConnection", target: Path) -> None:
     """One reject per row, in the layout of `records.REJECT_COLUMNS`."""
     columns = ", ".join(
-        f"{quoted_name(name)}::{kind} AS {quoted_name(name)}"
-        for name, kind in REJECT_COLUMNS.items()
+        f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in REJECT_COLUMNS.items()
     )
     con.execute(
         f'COPY (SELECT {columns} FROM (SELECT line, arg_min(name, slice) AS "column", '
-        f"{quoted_text(RowCode.CAST.value)} AS code, concat('not ', arg_min(type, slice), "
+        f"{literal(RowCode.CAST.value)} AS code, concat('not ', arg_min(type, slice), "
         "CASE WHEN string_agg(names, ', ') <> arg_min(name, slice) "
         "THEN concat('; all misfits: ', string_agg(names, ', ' ORDER BY slice)) END) AS reason, "
         f"arg_min(cell, slice) AS raw FROM {_MISFITS} GROUP BY line) ORDER BY line) "
-        f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
     )
 
 

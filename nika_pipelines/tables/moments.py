@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
+from nika_pipelines.sql import identifier
 from nika_pipelines.tables.records import Histogram
-from nika_pipelines.tables.scan import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -68,7 +68,7 @@ def moments_of(
     while batch := dict(islice(remaining, BATCH_COLUMNS)):
         edges = {name: histogram_edges(spread) for name, spread in batch.items()}
         scaled = ", ".join(
-            f"{scaled_expression(name, spread)} AS d{place}, {quoted(name)}::DOUBLE AS v{place}"
+            f"{scaled_expression(name, spread)} AS d{place}, {identifier(name)}::DOUBLE AS v{place}"
             for place, (name, spread) in enumerate(batch.items())
         )
         sums = ", ".join(_sums(place, edges[name]) for place, name in enumerate(batch))
@@ -80,7 +80,7 @@ def moments_of(
 
 def scaled_expression(name: str, spread: Spread) -> str:
     """SQL for a column minus its median, scaled to at most one; null where not finite."""
-    column = quoted(name)
+    column = identifier(name)
     scale = 2.0**-spread.exponent
     if spread.is_integer and max(abs(spread.low), abs(spread.high)) > EXACT_INTEGER:
         return f"({column}::HUGEINT - {_centre(spread):.0f})::DOUBLE * {double(scale)}"

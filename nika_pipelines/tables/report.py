@@ -50,7 +50,7 @@ def table_report(result: dict[str, Any], data_root: Path, settings: Settings) ->
     """
     info = result.get("file_info") or {}
     name = str(info.get("filename") or result.get("upload_id") or "table")
-    picture, more_pictures = figures(result, data_root)
+    picture, more_pictures = figures(result, data_root, settings)
     blocks: list[Block] = [
         *_summary(result, picture),
         *_findings(result, settings.max_anomalies_per_report, more_pictures),

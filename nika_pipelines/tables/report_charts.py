@@ -5,12 +5,11 @@ anything reaches Python, and the lowest and highest value of every stretch survi
 looks belongs to `reports`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nika_pipelines.engine import connect
 from nika_pipelines.reports.chart_specs import (
     BarChart,
     ChartSpec,
@@ -21,6 +20,8 @@ from nika_pipelines.reports.chart_specs import (
 )
 from nika_pipelines.reports.document import Figure
 from nika_pipelines.reports.numerals import plural
+from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -61,22 +62,24 @@ class _Series:
         )
 
 
-def main_chart(result: dict[str, Any], data_root: Path) -> ChartSpec | None:
+def main_chart(result: dict[str, Any], data_root: Path, settings: Settings) -> ChartSpec | None:
     """The one picture that shows the table best; None if there is nothing to draw."""
-    for chart in result.get("charts") or []:
-        with _connection() as connection:
+    with connect(settings) as connection:
+        for chart in result.get("charts") or []:
             spec = _series_chart(connection, _series(result, chart, data_root), result)
-        if spec is not None:
-            return spec
+            if spec is not None:
+                return spec
     return _histogram(result) or _frequent_values(result)
 
 
-def figures(result: dict[str, Any], data_root: Path) -> tuple[Figure | None, list[Figure]]:
+def figures(
+    result: dict[str, Any], data_root: Path, settings: Settings
+) -> tuple[Figure | None, list[Figure]]:
     """The main picture with its caption, and up to four narrow ones that tell more."""
     wanted = list(result.get("charts") or [])[:4]
     drawn: list[tuple[dict[str, Any], SeriesChart]] = []
     close_up: Figure | None = None
-    with _connection() as connection:
+    with connect(settings) as connection:
         for chart in wanted:
             series = _series(result, chart, data_root)
             spec = _series_chart(connection, series, result)
@@ -101,19 +104,6 @@ def _even(extra: list[Figure], others: list[Figure]) -> list[Figure]:
     return chosen[: len(chosen) - len(chosen) % 2] or chosen
 
 
-@contextmanager
-def _connection() -> "Iterator[DuckDBPyConnection]":
-    import duckdb
-
-    with duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "192MB"}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _series(result: dict[str, Any], chart: dict[str, Any], data_root: Path) -> _Series:
     time = chart.get("time_column")
     types = {column["name"]: column["type"] for column in result.get("columns") or []}
@@ -121,8 +111,8 @@ def _series(result: dict[str, Any], chart: dict[str, Any], data_root: Path) -> _
         time = None
     return _Series(
         path=str(data_root / result["data_files"]["table"]),
-        y=_quoted(chart["column"]),
-        time=None if time is None else _quoted(time),
+        y=identifier(chart["column"]),
+        time=None if time is None else identifier(time),
         name=chart["column"],
         time_name=time,
     )

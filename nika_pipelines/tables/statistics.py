@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake.records import DUCKDB_TYPES, Column
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, parquet_rows
 from nika_pipelines.tables.correlations import pearson_correlations
 from nika_pipelines.tables.moments import Moments, Spread, moments_of
 from nika_pipelines.tables.records import ColumnProfile, Scalar, TableProfile, TopValue
-from nika_pipelines.tables.scan import parquet_source, quoted
 from nika_pipelines.tables.time_axis import time_axis_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def profile_table(
         columns: the table's columns, in order.
         settings: ``duckdb_memory_mb`` decides how many columns are sorted at once.
     """
-    source = parquet_source(parquet)
+    source = parquet_rows(parquet)
     rows = _scalar(con, f"SELECT count(*) FROM {source}")
     basics = _basics(con, source, columns, rows, settings)
     spreads = {
@@ -127,7 +127,7 @@ def _basics(
 
 
 def _basics_expression(column: Column, sorts_in_memory: bool) -> str:
-    name = quoted(column.name)
+    name = identifier(column.name)
     fields = {"n": f"count({name})"}
     if column.type in _NUMERIC:
         keep = finite_filter(column.type, name)
@@ -172,7 +172,7 @@ def _with_sorted_quartiles(
     con: "DuckDBPyConnection", source: str, column: Column, basics: _Basics
 ) -> _Basics:
     """Quartiles by a sort that may spill to disk, two order statistics for each."""
-    name = quoted(column.name)
+    name = identifier(column.name)
     where = f"isfinite({name})" if column.type == "float" else f"{name} IS NOT NULL"
     places = [(basics.finite - 1) * share for share in (0.25, 0.5, 0.75)]
     ranks = sorted({int(place) + step for place in places for step in (1, 2)})
@@ -232,8 +232,10 @@ def _batch_frequencies(
 ) -> dict[str, _Frequencies]:
     """One GROUP BY over the columns of ``batch``, stacked into one; all are of one type."""
     names = ", ".join(f"c{place}" for place in range(len(batch)))
-    renamed = ", ".join(f"{quoted(column.name)} AS c{place}" for place, column in enumerate(batch))
-    stacked = f"(SELECT 'c0' AS c, {quoted(batch[0].name)} AS v FROM {source})"
+    renamed = ", ".join(
+        f"{identifier(column.name)} AS c{place}" for place, column in enumerate(batch)
+    )
+    stacked = f"(SELECT 'c0' AS c, {identifier(batch[0].name)} AS v FROM {source})"
     if len(batch) > 1:
         stacked = f"(UNPIVOT (SELECT {renamed} FROM {source}) ON {names} INTO NAME c VALUE v)"
     where = "isfinite(v)" if batch[0].type == "float" else "v IS NOT NULL"
@@ -288,7 +290,7 @@ def _duplicate_rows(
         return 0
     if len(profiles) > DUPLICATE_CHECK_COLUMNS:
         return None
-    names = ", ".join(quoted(column.name) for column in profiles)
+    names = ", ".join(identifier(column.name) for column in profiles)
     groups = _scalar(con, f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {source})")
     return rows - groups
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nika_pipelines.sql import identifier, parquet_rows
 from nika_pipelines.tables.records import ColumnProfile, TimeAxis
-from nika_pipelines.tables.scan import parquet_source, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -40,10 +40,10 @@ def _may_be_axis(column: ColumnProfile) -> bool:
 
 def _measure(con: "DuckDBPyConnection", parquet: Path, column: ColumnProfile) -> TimeAxis:
     """Steps between neighbouring rows, in file order; a null row breaks the chain."""
-    seconds = f"epoch({quoted(column.name)}::TIMESTAMP)"
+    seconds = f"epoch({identifier(column.name)}::TIMESTAMP)"
     steps = (
         f"SELECT t - lag(t) OVER () AS step FROM "
-        f"(SELECT {seconds} AS t FROM {parquet_source(parquet)})"
+        f"(SELECT {seconds} AS t FROM {parquet_rows(parquet)})"
     )
     row = con.execute(
         f"WITH steps AS MATERIALIZED ({steps}), usual AS ("

@@ -16,6 +16,8 @@ from nika_pipelines.settings import Settings
 from nika_pipelines.tables.report import main_chart, table_report
 from nika_pipelines.tables.report_charts import STRETCHES
 
+SETTINGS = Settings()
+
 CREATED = datetime(2026, 11, 22, 1, 33, tzinfo=UTC)
 UPLOAD = "sensor-20261122T013300Z-1a2b"
 HOSTILE = '<b>x</b></para>\u202e&"; DROP TABLE t; --'
@@ -172,13 +174,13 @@ def test_a_table_of_text_without_findings_gets_a_short_report(tmp_path: Path) ->
     pages = rendered(changed, tmp_path)
     assert len(pages) <= 2
     assert "no numeric column" in "\n".join(pages)
-    assert isinstance(main_chart(changed, tmp_path), BarChart)
+    assert isinstance(main_chart(changed, tmp_path, SETTINGS), BarChart)
 
 
 def test_a_result_with_hardly_any_content_still_gives_a_report(tmp_path: Path) -> None:
     bare = {"upload_id": UPLOAD, "columns": [], "anomalies": [], "data_files": {}}
     assert len(rendered(bare, tmp_path)) == 1
-    assert main_chart(bare, tmp_path) is None
+    assert main_chart(bare, tmp_path, SETTINGS) is None
 
 
 def test_hostile_names_and_cells_are_shown_as_text(tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_the_same_result_gives_the_same_bytes(data: Path) -> None:
 
 
 def test_a_series_is_decimated_and_keeps_its_highest_point(data: Path) -> None:
-    spec = main_chart(result(), data)
+    spec = main_chart(result(), data, SETTINGS)
     assert isinstance(spec, SeriesChart)
     assert spec.x_is_time
     assert len(spec.x) <= 2 * STRETCHES
@@ -218,7 +220,7 @@ def test_a_series_is_decimated_and_keeps_its_highest_point(data: Path) -> None:
 
 def test_a_mark_stands_on_the_row_of_its_finding(data: Path) -> None:
     run = anomaly(2, value=None, row_start=98, row_end=100, method="missing_run")
-    spec = main_chart(result(anomalies=[anomaly(1), run]), data)
+    spec = main_chart(result(anomalies=[anomaly(1), run]), data, SETTINGS)
     assert isinstance(spec, SeriesChart)
     first, second = spec.marks
     start = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
@@ -231,7 +233,7 @@ def test_rows_without_a_time_are_dots_by_row_number(tmp_path: Path) -> None:
     store(tmp_path, "SELECT i * 2.0 AS heat FROM range(10) AS r(i)")
     changed = result(charts=[{"column": "heat", "time_column": None}], anomalies=[])
     changed["metrics"]["accepted_records"] = 10
-    spec = main_chart(changed, tmp_path)
+    spec = main_chart(changed, tmp_path, SETTINGS)
     assert isinstance(spec, SeriesChart)
     assert not spec.joined
     assert (spec.x[0], spec.x[-1], spec.y[-1]) == (1.0, 10.0, 18.0)
@@ -244,14 +246,14 @@ def test_infinite_values_and_times_are_left_out_of_the_picture(tmp_path: Path) -
         "(TIMESTAMP '2024-01-02', 'inf'::DOUBLE), (TIMESTAMP '2024-01-03', 'nan'::DOUBLE), "
         "(NULL, 3.0), (TIMESTAMP '2024-01-04', 4.0)) AS t(\"at\", heat)",
     )
-    spec = main_chart(result(anomalies=[]), tmp_path)
+    spec = main_chart(result(anomalies=[]), tmp_path, SETTINGS)
     assert isinstance(spec, SeriesChart)
     assert spec.y == (1.0, 4.0)
 
 
 def test_a_column_without_any_usable_value_falls_back_to_the_histogram(tmp_path: Path) -> None:
     store(tmp_path, "SELECT TIMESTAMP '2024-01-01' AS at, NULL::DOUBLE AS heat FROM range(5)")
-    assert isinstance(main_chart(result(anomalies=[]), tmp_path), Histogram)
+    assert isinstance(main_chart(result(anomalies=[]), tmp_path, SETTINGS), Histogram)
 
 
 def test_a_small_report_is_quick_and_small(data: Path) -> None:
