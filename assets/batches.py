@@ -173,10 +173,6 @@ def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRej
     upload = workspace.ledger.get(upload_id)
     if upload is None:
         raise KeyError(upload_id)
-    shared = any(
-        other.upload_id != upload_id and other.state == UploadState.REPORT_READY
-        for other in workspace.ledger.holders_of(upload.sha256 or "")
-    )
     reason = reason_document(
         rejection,
         upload_id=upload_id,
@@ -185,7 +181,9 @@ def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRej
         size_bytes=upload.size_bytes,
         received_at=upload.received_at,
     )
-    folder = workspace.archive.quarantine(upload, reason, shared=shared)
+    folder = workspace.archive.quarantine(
+        upload, reason, is_shared=lambda: workspace.ledger.is_shared(upload)
+    )
     workspace.lake.remove(upload.feed, upload_id)
     workspace.report_store.remove(upload.feed, upload_id)
     workspace.ledger.advance(

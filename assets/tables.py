@@ -29,24 +29,25 @@ FEED = "tables"
 def raw_upload(given: StageInput) -> StageOutcome:
     """Hash the file, archive its bytes unchanged and recognise a duplicate."""
     upload, workspace = given.upload, given.workspace
-    admitted = workspace.archive.admit(upload)
-    identity = content_identity(admitted.sha256)
-    workspace.ledger.advance(
+    read = workspace.archive.fingerprint(upload)
+    identity = content_identity(read.sha256)
+    upload = workspace.ledger.advance(
         upload.upload_id,
         upload.state,
-        sha256=admitted.sha256,
-        size_bytes=admitted.size_bytes,
+        sha256=read.sha256,
+        size_bytes=read.size_bytes,
         identity=identity,
     )
+    path = workspace.archive.admit(upload)
     original = workspace.ledger.original_of(upload, identity)
     if original is not None:
         raise DuplicateUpload(original)
     return StageOutcome(
         {
-            "dagster/uri": admitted.path.as_uri(),
+            "dagster/uri": path.as_uri(),
             "nika/filename": display_name(upload.original_name),
-            "nika/size_bytes": admitted.size_bytes,
-            "nika/sha256": admitted.sha256,
+            "nika/size_bytes": read.size_bytes,
+            "nika/sha256": read.sha256,
             "nika/received_at": upload.received_at,
         }
     )

@@ -4,10 +4,13 @@ The bytes of one upload are in exactly one of these places at any moment, becaus
 rename; `Archive.locate` finds them after any crash.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +30,9 @@ class BytesMissingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Admitted:
-    """An archived file: where it is, its SHA-256 and its size."""
+class Fingerprint:
+    """What is known of bytes once they were read: their SHA-256 and how many they are."""
 
-    path: Path
     sha256: str
     size_bytes: int
 
@@ -72,44 +74,61 @@ class Archive:
                 return place
         raise BytesMissingError(f"the bytes of {upload.upload_id} are gone from {self._data}")
 
-    def admit(self, upload: Upload) -> Admitted:
-        """Hash the bytes in one pass and move them into the archive; safe to repeat.
+    def fingerprint(self, upload: Upload) -> Fingerprint:
+        """Hash the bytes of an upload in one pass.
 
         Raises:
             StillBeingWrittenError: the file changed while it was read.
             BytesMissingError: there are no bytes.
         """
-        source = self.locate(upload)
-        sha256, size_bytes = _hash(source)
-        target = self.archived_path(sha256)
-        if source != target:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
-            shutil.rmtree(source.parent)
-        return Admitted(target, sha256, size_bytes)
+        return _hash(self.locate(upload))
 
-    def quarantine(self, upload: Upload, reason: dict[str, Any], *, shared: bool) -> Path:
+    def admit(self, upload: Upload) -> Path:
+        """Move the bytes into the archive, under the hash that the ledger has; safe to repeat.
+
+        The ledger has to know the hash first, or a crash after the move would lose sight of them.
+
+        Raises:
+            ValueError: the upload has no hash yet.
+            BytesMissingError: there are no bytes.
+        """
+        if upload.sha256 is None:
+            raise ValueError(f"{upload.upload_id} has no SHA-256 yet")
+        target = self.archived_path(upload.sha256)
+        with self._exclusive():
+            source = self.locate(upload)
+            if source != target:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
+                shutil.rmtree(source.parent)
+        return target
+
+    def quarantine(
+        self, upload: Upload, reason: dict[str, Any], is_shared: Callable[[], bool]
+    ) -> Path:
         """Put the bytes and the reason into quarantine; safe to repeat.
 
         Args:
             upload: the refused upload.
             reason: content of ``reason.json``.
-            shared: whether other uploads rely on the same archived bytes; then they are copied.
+            is_shared: tells whether other uploads rely on the same archived bytes, which are then
+                copied; asked while nobody else can admit or quarantine.
 
         Returns:
             The folder in quarantine.
         """
         target = self.quarantined_path(upload)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = self.locate(upload)
-        if source != target:
-            if shared:
-                copy = target.with_name(f".{target.name[:100]}.part")
-                shutil.copyfile(source, copy)
-                copy.replace(target)
-            else:
-                source.replace(target)
-            _remove_empty(self.claimed_path(upload).parent)
+        with self._exclusive():
+            source = self.locate(upload)
+            if source != target:
+                if is_shared():
+                    copy = target.with_name(f".{target.name[:100]}.part")
+                    shutil.copyfile(source, copy)
+                    copy.replace(target)
+                else:
+                    source.replace(target)
+                _remove_empty(self.claimed_path(upload).parent)
         write_json(self.reason_path(upload), reason)
         return target.parent
 
@@ -127,9 +146,18 @@ class Archive:
         shutil.rmtree(self.quarantined_path(upload).parent)
         return target
 
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Let one process at a time move bytes, because uploads may share them."""
+        path = self._data / "locks" / "archive.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
-def _hash(path: Path) -> tuple[str, int]:
-    """SHA-256 and size of a file, refusing links and files that change meanwhile."""
+
+def _hash(path: Path) -> Fingerprint:
+    """Read a file once, refusing links and files that change meanwhile."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         before = os.fstat(descriptor)
@@ -144,7 +172,7 @@ def _hash(path: Path) -> tuple[str, int]:
         size != after.st_size
     ):
         raise StillBeingWrittenError(path.name)
-    return digest.hexdigest(), size
+    return Fingerprint(digest.hexdigest(), size)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -220,11 +220,17 @@ class Ledger:
             row = connection.execute(query).mappings().first()
         return _upload(row) if row else None
 
-    def holders_of(self, sha256: str) -> list[Upload]:
-        """Uploads whose bytes have this SHA-256."""
-        query = sa.select(_uploads).where(_uploads.c.sha256 == sha256)
+    def is_shared(self, upload: Upload) -> bool:
+        """Whether another upload relies on the same archived bytes."""
+        elsewhere = [UploadState.QUARANTINED.value, UploadState.DELETED.value]
+        query = (
+            sa.select(sa.func.count())
+            .where(_uploads.c.sha256 == upload.sha256)
+            .where(_uploads.c.upload_id != upload.upload_id)
+            .where(_uploads.c.state.not_in(elsewhere))
+        )
         with self._reading.connect() as connection:
-            return [_upload(row) for row in connection.execute(query).mappings()]
+            return bool(connection.execute(query).scalar())
 
     def unfinished(self, feed: str) -> list[Upload]:
         """Claimed uploads without a final state, in order of arrival."""

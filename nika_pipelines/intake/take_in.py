@@ -157,10 +157,17 @@ def _type_and_validate(
         with _stage("writing", on_stage):
             report = _report(con, typed, table, out_dir)
             if contract_path is not None and known is None:
-                # A contract just read off the table is true of it: there is nothing to check.
                 made = contracts.infer_contract(dataset, typed.columns, con, table)
+                _insist(contracts.validate(made, table, con))
                 contracts.save_contract(made, contract_path)
     return report
+
+
+def _insist(outcome: contracts.ContractOutcome) -> None:
+    """A contract just read off a table must be true of it; if not, the fault is ours."""
+    for broken in outcome.violations:
+        rule = f"{broken.check} {broken.limit}".strip()
+        raise RuntimeError(f"the inferred contract fails on column {broken.column!r}: {rule}")
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def materialisations(service: Service, asset: str) -> Counter[str]:
         """{ assetOrError(assetKey: {path: ["%s"]}) { ... on Asset {
         assetMaterializations(limit: 1000) { partition } } } }"""
         % asset
-    )  # noqa: UP031
+    )
     request = urllib.request.Request(
         f"{service.urls()['web_url'].rstrip('/')}/graphql",
         data=json.dumps({"query": query}).encode(),

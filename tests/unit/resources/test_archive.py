@@ -30,31 +30,52 @@ def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
+def never() -> bool:
+    return False
+
+
+def admitted(archive: Archive, upload: Upload) -> Upload:
+    known = replace(upload, sha256=archive.fingerprint(upload).sha256)
+    archive.admit(known)
+    return known
+
+
 def test_admitting_moves_the_bytes_to_their_hash(
     archive: Archive, upload: Upload, tmp_path: Path
 ) -> None:
-    admitted = archive.admit(upload)
-    assert (admitted.sha256, admitted.size_bytes) == (SHA, len(CONTENT))
-    assert files(tmp_path) == [f"archive/{SHA[:2]}/{SHA}"]
+    read = archive.fingerprint(upload)
+    assert (read.sha256, read.size_bytes) == (SHA, len(CONTENT))
+    assert archive.admit(replace(upload, sha256=SHA)) == archive.archived_path(SHA)
+    assert files(tmp_path) == [f"archive/{SHA[:2]}/{SHA}", "locks/archive.lock"]
 
 
 def test_admitting_again_after_a_crash_changes_nothing(archive: Archive, upload: Upload) -> None:
-    first = archive.admit(upload)
-    assert archive.admit(replace(upload, sha256=SHA)) == first
+    known = admitted(archive, upload)
+    assert archive.admit(known).read_bytes() == CONTENT
+
+
+def test_bytes_are_not_moved_before_the_ledger_knows_their_hash(
+    archive: Archive, upload: Upload
+) -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        archive.admit(upload)
 
 
 def test_quarantine_holds_the_original_and_the_reason(
     archive: Archive, upload: Upload, tmp_path: Path
 ) -> None:
-    admitted = replace(upload, sha256=archive.admit(upload).sha256)
-    archive.quarantine(admitted, {"error_code": "RAGGED"}, shared=False)
-    archive.quarantine(admitted, {"error_code": "RAGGED"}, shared=False)
-    assert files(tmp_path) == ["quarantine/u1/a.csv", "quarantine/u1/reason.json"]
+    known = admitted(archive, upload)
+    for _again in range(2):
+        archive.quarantine(known, {"error_code": "RAGGED"}, never)
+    assert files(tmp_path) == [
+        "locks/archive.lock",
+        "quarantine/u1/a.csv",
+        "quarantine/u1/reason.json",
+    ]
 
 
 def test_bytes_that_others_rely_on_stay_in_the_archive(archive: Archive, upload: Upload) -> None:
-    admitted = replace(upload, sha256=archive.admit(upload).sha256)
-    archive.quarantine(admitted, {}, shared=True)
+    archive.quarantine(admitted(archive, upload), {}, lambda: True)
     assert archive.archived_path(SHA).read_bytes() == CONTENT
     assert archive.quarantined_path(upload).read_bytes() == CONTENT
 
@@ -62,9 +83,9 @@ def test_bytes_that_others_rely_on_stay_in_the_archive(archive: Archive, upload:
 def test_a_quarantined_upload_can_be_claimed_again(
     archive: Archive, upload: Upload, tmp_path: Path
 ) -> None:
-    archive.quarantine(upload, {}, shared=False)
+    archive.quarantine(upload, {}, never)
     archive.reclaim(upload)
-    assert files(tmp_path) == ["claimed/u1/a.csv"]
+    assert files(tmp_path) == ["claimed/u1/a.csv", "locks/archive.lock"]
 
 
 def test_a_link_in_place_of_the_file_is_refused(archive: Archive, upload: Upload) -> None:
@@ -72,7 +93,7 @@ def test_a_link_in_place_of_the_file_is_refused(archive: Archive, upload: Upload
     path.unlink()
     path.symlink_to("/etc/passwd")
     with pytest.raises(OSError, match="symbolic"):
-        archive.admit(upload)
+        archive.fingerprint(upload)
 
 
 def test_missing_bytes_are_an_error_of_their_own(archive: Archive, upload: Upload) -> None:
