@@ -195,10 +195,10 @@ def test_every_file_completes_exactly_once_after_the_worker_is_killed(service: S
 
 
 def materialisations(service: Service, asset: str) -> Counter[str]:
+    path = json.dumps([asset])
     query = (
-        """{ assetOrError(assetKey: {path: ["%s"]}) { ... on Asset {
-        assetMaterializations(limit: 1000) { partition } } } }"""
-        % asset
+        f"{{ assetOrError(assetKey: {{path: {path}}}) {{ ... on Asset {{ "
+        "assetMaterializations(limit: 1000) { partition } } } }"
     )
     request = urllib.request.Request(
         f"{service.urls()['web_url'].rstrip('/')}/graphql",
