@@ -1,13 +1,18 @@
 """Markdown for the web UI: verdicts with a picture, and the first rows of a table."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.settings import Settings
 
-_ROWS, _COLUMNS, _CELL = 5, 8, 40
+if TYPE_CHECKING:
+    from nika_pipelines.anomalies.records import AnomalyReport
+    from nika_pipelines.tables.records import TableProfile
+
+_ROWS, _COLUMNS, _CELL, _LISTED = 5, 8, 40, 10
 _PICTURE_LIMIT = 1_000  # the web UI shows markdown inline, without a click, below this length
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~"})
 
@@ -43,12 +48,37 @@ def markdown_preview(parquet: Path, settings: Settings) -> str:
         cursor = connection.execute("SELECT * FROM read_parquet(?) LIMIT ?", [str(parquet), _ROWS])
         names = [column[0] for column in cursor.description or []][:_COLUMNS]
         rows = [row[:_COLUMNS] for row in cursor.fetchall()]
-    table = [names, ["---"] * len(names), *rows]
-    return "\n".join(
-        "| " + " | ".join("" if cell is None else _cell(cell) for cell in row) + " |"
-        for row in table
+    return _table(names, rows)
+
+
+def statistics_preview(profile: "TableProfile") -> str:
+    """The first columns of a profile as a markdown table."""
+    figures = ("count", "nulls", "distinct", "mean", "std", "min", "median", "max")
+    shown = profile.columns[:_LISTED]
+    return _table(
+        ["column", *figures],
+        [[one.name, *(getattr(one, figure) for figure in figures)] for one in shown],
     )
 
 
-def _cell(value: object) -> str:
-    return "---" if value == "---" else markdown_text(value, _CELL)
+def findings_preview(report: "AnomalyReport") -> str:
+    """The worst findings as a markdown table; a sentence when there are none."""
+    if not report.findings:
+        return "No findings."
+    rows = [[one.severity, one.column, one.explanation] for one in report.findings[:_LISTED]]
+    return _table(["severity", "column", "finding"], rows, longest=200)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[object]], longest: int = _CELL) -> str:
+    lines = [list(names), ["---"] * len(names), *rows]
+    return "\n".join(
+        "| " + " | ".join(_cell(cell, longest) for cell in line) + " |" for line in lines
+    )
+
+
+def _cell(value: object, longest: int) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "---" if value == "---" else markdown_text(value, longest)

@@ -13,7 +13,12 @@ import dagster as dg
 from assets import checks
 from assets.batches import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
 from assets.lineage import ANOMALIES_SCHEMA, STATISTICS_SCHEMA, lineage_from_file, lineage_to_table
-from assets.previews import markdown_preview, verdict_markdown
+from assets.previews import (
+    findings_preview,
+    markdown_preview,
+    statistics_preview,
+    verdict_markdown,
+)
 from assets.table_report import render_report, result_document
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.identity import content_identity
@@ -45,6 +50,7 @@ def raw_upload(given: StageInput) -> StageOutcome:
     return StageOutcome(
         {
             "dagster/uri": path.as_uri(),
+            "nika/verdict": f"{read.size_bytes:,} bytes archived unchanged",
             "nika/filename": display_name(upload.original_name),
             "nika/size_bytes": read.size_bytes,
             "nika/sha256": read.sha256,
@@ -74,6 +80,7 @@ def validated_table(given: StageInput) -> StageOutcome:
             "dagster/column_lineage": lineage_from_file(report.columns),
             "dagster/uri": report.table_parquet.as_uri(),
             "nika/dataset": f"{upload.dataset}, version {version}",
+            "nika/verdict": f"{report.n_rows:,} of {report.balance.records:,} rows are usable",
             "nika/rejected_rows": report.balance.rejected,
             "nika/warnings": len(report.warnings),
             "nika/preview": dg.MetadataValue.md(
@@ -103,7 +110,9 @@ def table_statistics(given: StageInput) -> StageOutcome:
             "dagster/column_schema": STATISTICS_SCHEMA,
             "dagster/column_lineage": lineage_to_table(STATISTICS_SCHEMA, report.columns),
             "dagster/uri": path.as_uri(),
+            "nika/verdict": f"{profile.rows:,} rows in {len(profile.columns):,} columns described",
             "nika/correlations": len(profile.correlations),
+            "nika/preview": dg.MetadataValue.md(statistics_preview(profile)),
         }
     )
 
@@ -134,7 +143,9 @@ def table_anomalies(given: StageInput) -> StageOutcome:
             "dagster/column_schema": ANOMALIES_SCHEMA,
             "dagster/column_lineage": lineage_to_table(ANOMALIES_SCHEMA, report.columns),
             "dagster/uri": path.as_uri(),
+            "nika/verdict": f"{len(found.findings):,} findings, {found.suppressed_count:,} weaker ones",
             "nika/suppressed": found.suppressed_count,
+            "nika/preview": dg.MetadataValue.md(findings_preview(found)),
             "nika/notes": "; ".join(found.notes) or "none",
         }
     )
