@@ -51,21 +51,21 @@ def work_on(project: Project, run: dg.DagsterRun, upload: Upload) -> None:
     (project.settings.data / "locks" / f"{run.run_id}.lock").touch()
 
 
-def test_a_file_is_offered_once_and_its_partition_registered(project: Project) -> None:
-    put(project, "a.csv")
-    answer = look(project)
+def test_a_file_is_offered_once_and_its_partition_registered(light_project: Project) -> None:
+    put(light_project, "a.csv")
+    answer = look(light_project)
     assert isinstance(answer, dg.SensorResult)
     (request,) = answer.run_requests or []
-    (upload,) = project.workspace.ledger.uploads()
+    (upload,) = light_project.workspace.ledger.uploads()
     assert request.partition_key == upload.upload_id
     (added,) = answer.dynamic_partitions_requests or []
     assert added.partition_keys == [upload.upload_id]
 
 
-def test_many_files_come_as_contiguous_ranges(project: Project) -> None:
+def test_many_files_come_as_contiguous_ranges(light_project: Project) -> None:
     for n in range(60):
-        put(project, f"f{n:02d}.csv")
-    answer = look(project)
+        put(light_project, f"f{n:02d}.csv")
+    answer = look(light_project)
     assert isinstance(answer, dg.SensorResult)
     keys = (answer.dynamic_partitions_requests or [])[0].partition_keys
     ends = [
@@ -78,87 +78,90 @@ def test_many_files_come_as_contiguous_ranges(project: Project) -> None:
     assert ends == [(0, 24), (25, 49), (50, 59)]
 
 
-def test_odd_things_in_the_inbox_are_skipped_with_a_notice(project: Project) -> None:
-    folder = project.workspace.inbox.folder("tables")
+def test_odd_things_in_the_inbox_are_skipped_with_a_notice(light_project: Project) -> None:
+    folder = light_project.workspace.inbox.folder("tables")
     (folder / "link.csv").symlink_to("/etc/passwd")
     os.mkfifo(folder / "pipe.csv")
-    put(project, "line\nbreak.csv")
-    (request,) = requests_of(project)
+    put(light_project, "line\nbreak.csv")
+    (request,) = requests_of(light_project)
     assert "line_break" in (request.partition_key or "")
-    assert {notice.code for notice in project.workspace.ledger.notices()} == {"LINK", "NOT_A_FILE"}
+    assert {notice.code for notice in light_project.workspace.ledger.notices()} == {
+        "LINK",
+        "NOT_A_FILE",
+    }
 
 
 def test_an_inbox_that_cannot_be_listed_keeps_nothing_from_being_offered(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    light_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    offered = [one.upload_id for one in project.arrive(a_csv=CLEAN)]
+    offered = [one.upload_id for one in light_project.arrive(a_csv=CLEAN)]
     monkeypatch.setattr("nika_pipelines.intake.listing._scan", refuse)
     (taken,) = offered
-    assert requests_of(project)[0].partition_key == taken
+    assert requests_of(light_project)[0].partition_key == taken
 
 
-def test_a_run_that_was_never_created_is_offered_again(project: Project) -> None:
-    put(project, "a.csv")
-    first = requests_of(project)
-    second = requests_of(project)
+def test_a_run_that_was_never_created_is_offered_again(light_project: Project) -> None:
+    put(light_project, "a.csv")
+    first = requests_of(light_project)
+    second = requests_of(light_project)
     assert [one.tags["nika/attempt"] for one in (*first, *second)] == ["1", "2"]
     assert first[0].run_key != second[0].run_key
 
 
 def test_a_worker_that_died_alone_is_noticed_and_the_upload_in_work_is_charged(
-    project: Project,
+    light_project: Project,
 ) -> None:
-    uploads = project.arrive(a_csv=CLEAN, b_csv=CLEAN)
-    run = start_run(project, uploads, batch="one")
-    work_on(project, run, uploads[0])
-    answer = requests_of(project)
-    failed = project.instance.get_run_by_id(run.run_id)
+    uploads = light_project.arrive(a_csv=CLEAN, b_csv=CLEAN)
+    run = start_run(light_project, uploads, batch="one")
+    work_on(light_project, run, uploads[0])
+    answer = requests_of(light_project)
+    failed = light_project.instance.get_run_by_id(run.run_id)
     assert failed is not None
     assert failed.status == dg.DagsterRunStatus.FAILURE
-    assert [project.now(one).worker_deaths for one in uploads] == [1, 0]
+    assert [light_project.now(one).worker_deaths for one in uploads] == [1, 0]
     assert sorted(one.partition_key or "" for one in answer) == sorted(
         one.upload_id for one in uploads
     )
 
 
 def test_when_everything_was_killed_no_file_is_charged(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    light_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (upload,) = project.arrive(a_csv=CLEAN)
-    run = start_run(project, [upload], batch="one")
-    work_on(project, run, upload)
+    (upload,) = light_project.arrive(a_csv=CLEAN)
+    run = start_run(light_project, [upload], batch="one")
+    work_on(light_project, run, upload)
     monkeypatch.setattr(healing, "_PROCESS_STARTED", time.time() + 60)
-    requests_of(project)
-    assert project.now(upload).worker_deaths == 0
-    assert project.now(upload).state == UploadState.RECEIVED
+    requests_of(light_project)
+    assert light_project.now(upload).worker_deaths == 0
+    assert light_project.now(upload).state == UploadState.RECEIVED
 
 
-def test_a_living_worker_is_left_alone(project: Project) -> None:
-    (upload,) = project.arrive(a_csv=CLEAN)
-    run = start_run(project, [upload], batch="one")
-    with project.workspace.run_locks.hold(run.run_id):
-        assert requests_of(project) == []
-    still = project.instance.get_run_by_id(run.run_id)
+def test_a_living_worker_is_left_alone(light_project: Project) -> None:
+    (upload,) = light_project.arrive(a_csv=CLEAN)
+    run = start_run(light_project, [upload], batch="one")
+    with light_project.workspace.run_locks.hold(run.run_id):
+        assert requests_of(light_project) == []
+    still = light_project.instance.get_run_by_id(run.run_id)
     assert still is not None
     assert still.status == dg.DagsterRunStatus.STARTED
 
 
 def test_a_file_that_kills_three_workers_is_quarantined_and_blocks_nobody(
-    project: Project,
+    light_project: Project,
 ) -> None:
-    poison, healthy = project.arrive(poison_csv=CLEAN, well_csv=CLEAN + "\n")
+    poison, healthy = light_project.arrive(poison_csv=CLEAN, well_csv=CLEAN + "\n")
     for attempt in range(3):
-        run = start_run(project, [poison], batch=f"b{attempt}")
-        work_on(project, run, poison)
-        healing.fail_orphans(project.instance, project.workspace, "ingest_tables")
-    offered = [one.partition_key for one in requests_of(project)]
-    assert (project.now(poison).state, project.now(poison).error_code) == (
+        run = start_run(light_project, [poison], batch=f"b{attempt}")
+        work_on(light_project, run, poison)
+        healing.fail_orphans(light_project.instance, light_project.workspace, "ingest_tables")
+    offered = [one.partition_key for one in requests_of(light_project)]
+    assert (light_project.now(poison).state, light_project.now(poison).error_code) == (
         UploadState.QUARANTINED,
         "INTERNAL",
     )
     assert offered == [healthy.upload_id]
-    folder = project.settings.data / "quarantine" / poison.upload_id
+    folder = light_project.settings.data / "quarantine" / poison.upload_id
     assert sorted(path.name for path in folder.iterdir()) == ["poison.csv", "reason.json"]
