@@ -195,6 +195,13 @@ def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRej
     return folder
 
 
+def fail_upload(workspace: Workspace, upload_id: str, message: str) -> None:
+    """Give an upload up for a reason that is ours; its bytes stay for `nika retry`."""
+    workspace.ledger.advance(
+        upload_id, UploadState.FAILED, error_code="INTERNAL", message=message[:2_000]
+    )
+
+
 def _asset_spec(chain: Chain, stage: Stage) -> dg.AssetSpec:
     return dg.AssetSpec(
         stage.asset,
@@ -225,7 +232,7 @@ def _process_keys(
         else:
             name = display_name(upload.original_name)
             context.log.info("%d of %d: %s", number, len(keys), name)
-            if not _Worker(context, chain, workspace).process(upload):
+            if not _Worker(context, chain, workspace).take(upload):
                 broken.append(key)
     return broken
 
@@ -266,8 +273,35 @@ class _Worker:
         self._stages = [stage for stage in chain.stages if stage.asset in selected]
         self._stage_times: dict[str, float] = {}
 
-    def process(self, upload: Upload) -> bool:
-        """Process one upload; False when it failed for a reason that is not the file's."""
+    def take(self, upload: Upload) -> bool:
+        """Process one upload, whatever happens; False when it failed for our reasons."""
+        if self._has_no_input(upload):
+            self._context.log.warning(
+                "%s: %s, so only a run that begins with %s can change that",
+                upload.upload_id,
+                upload.state.value,
+                self._chain.stages[0].asset,
+            )
+            return True
+        mine = self._ledger.begin_work(
+            upload.upload_id, self._context.run.run_id, self._workspace.run_locks.is_held
+        )
+        if mine is None:
+            self._context.log.info("%s: another run works on it", upload.upload_id)
+            return True
+        try:
+            return self._process(mine)
+        except Exception as error:  # what comes here went wrong while a failure was handled
+            self._context.log.exception("%s cannot be put away", upload.upload_id)
+            fail_upload(self._workspace, upload.upload_id, f"{type(error).__name__}: {error}")
+            return False
+
+    def _has_no_input(self, upload: Upload) -> bool:
+        """Whether the selected stages would read what a refused or repeated file never got."""
+        unusable = upload.is_final and upload.state != UploadState.REPORT_READY
+        return unusable and self._stages[0] is not self._chain.stages[0]
+
+    def _process(self, upload: Upload) -> bool:
         stage = self._stages[0]
         summary: Mapping[str, Any] | None = upload.summary
         try:
@@ -355,15 +389,15 @@ class _Worker:
             UploadState.RECEIVED,
             not_before=later(settings.settle_seconds),
             run_id=None,
+            # Waiting for a slow writer is no failed attempt.
+            attempt=1,
         )
         self._observe(stage.asset, upload, {"nika/state": "still being written"})
 
     def _fail(self, upload: Upload, stage: Stage, error: Exception) -> None:
         message = f"{stage.asset}: {type(error).__name__}: {error}"[:2_000]
         self._context.log.error("%s: %s", upload.upload_id, message, exc_info=error)
-        self._ledger.advance(
-            upload.upload_id, UploadState.FAILED, error_code="INTERNAL", message=message
-        )
+        fail_upload(self._workspace, upload.upload_id, message)
         self._ledger.record_error(
             "INTERNAL", message, run_id=self._context.run.run_id, upload_id=upload.upload_id
         )

@@ -6,6 +6,7 @@ be materialised again alone from the web UI.
 
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,11 +22,12 @@ from assets.previews import (
 )
 from assets.table_report import render_report, result_document
 from nika_pipelines.engine import connect
-from nika_pipelines.intake.identity import content_identity
+from nika_pipelines.intake.identity import content_identity, contract_options
 from nika_pipelines.intake.names import display_name
-from nika_pipelines.intake.states import UploadState
+from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.partitions import UPLOADS
-from nika_pipelines.settings import load_settings
+from nika_pipelines.settings import Settings, load_settings
+from resources.archive import StillBeingWrittenError
 from resources.warehouse_tables import publish_uploads
 
 FEED = "tables"
@@ -35,7 +37,8 @@ def raw_upload(given: StageInput) -> StageOutcome:
     """Hash the file, archive its bytes unchanged and recognise a duplicate."""
     upload, workspace = given.upload, given.workspace
     read = workspace.archive.fingerprint(upload)
-    identity = content_identity(read.sha256)
+    contract = contract_path(workspace.settings, upload)
+    identity = content_identity(read.sha256, contract_options(contract))
     upload = workspace.ledger.advance(
         upload.upload_id,
         upload.state,
@@ -64,13 +67,18 @@ def validated_table(given: StageInput) -> StageOutcome:
     from nika_pipelines.intake.take_in import take_in
 
     upload, workspace = given.upload, given.workspace
-    contract = workspace.settings.data / "contracts" / f"{upload.dataset}.yaml"
+    contract = contract_path(workspace.settings, upload)
     source = workspace.archive.locate(upload)
+    before = source.stat()
     with workspace.lake.publishing(FEED, upload.upload_id) as folder:
         report = take_in(
             source, upload.stored_name, folder, workspace.settings, contract, upload.dataset
         )
         workspace.lake.write_intake(folder, report)
+        after = source.stat()
+        unchanged = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        if not unchanged or after.st_size != upload.size_bytes:
+            raise StillBeingWrittenError(upload.stored_name)
     report = workspace.lake.read_intake(FEED, upload.upload_id)
     version = workspace.ledger.assign_version(upload.upload_id)
     return StageOutcome(
@@ -89,6 +97,11 @@ def validated_table(given: StageInput) -> StageOutcome:
         },
         checks=checks.evaluate_table_checks(report, workspace.settings),
     )
+
+
+def contract_path(settings: Settings, upload: Upload) -> Path:
+    """Where the contract of an upload's dataset is."""
+    return settings.data / "contracts" / f"{upload.dataset}.yaml"
 
 
 def table_statistics(given: StageInput) -> StageOutcome:

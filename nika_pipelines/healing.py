@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.batches import BATCH_TAG, quarantine_upload
+from assets.batches import BATCH_TAG, fail_upload, quarantine_upload
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.states import UploadState
 from resources.workspace import Workspace
 
 _PROCESS_STARTED = time.time()
-_LOCK_GRACE_SECONDS = 120.0
+_END_GRACE_SECONDS = 10.0
+_START_GRACE_SECONDS = 120.0
 _MOST_OFFERS = 10
 
 _LIVE_STATUSES = [
@@ -28,23 +28,28 @@ _LIVE_STATUSES = [
 
 @dataclass(frozen=True)
 class LiveRuns:
-    """Runs of one job that are queued or running: their ids and the batches they work on."""
+    """Runs that still have to end.
+
+    Attributes:
+        run_ids: of every job, as Dagster sees it, and those whose worker holds its lock.
+        batch_ids: the batches that they work on.
+        queue_length: how many of them the sensor's own jobs have.
+    """
 
     run_ids: frozenset[str]
     batch_ids: frozenset[str]
+    queue_length: int
 
 
-def live_runs(instance: dg.DagsterInstance, job_name: str) -> LiveRuns:
-    """The runs of a job that still have to end."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_LIVE_STATUSES))
-    batches = (run.tags.get(BATCH_TAG) for run in runs)
-    return LiveRuns(
-        frozenset(run.run_id for run in runs),
-        frozenset(batch for batch in batches if batch is not None),
-    )
+def live_runs(instance: dg.DagsterInstance, workspace: Workspace) -> LiveRuns:
+    """Everything that may be working on an upload, runs launched from the web UI included."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_LIVE_STATUSES))
+    batches = [run.tags[BATCH_TAG] for run in runs if BATCH_TAG in run.tags]
+    ids = frozenset(run.run_id for run in runs) | workspace.run_locks.held()
+    return LiveRuns(ids, frozenset(batches), queue_length=len(batches))
 
 
-def fail_orphans(instance: dg.DagsterInstance, workspace: Workspace, job_name: str) -> list[str]:
+def fail_orphans(instance: dg.DagsterInstance, workspace: Workspace) -> list[str]:
     """Fail runs whose worker died and free their uploads to be offered again.
 
     A worker holds its run's lock for as long as it lives. The upload in work is charged with the
@@ -54,22 +59,23 @@ def fail_orphans(instance: dg.DagsterInstance, workspace: Workspace, job_name: s
     Returns:
         Ids of the runs that were failed.
     """
-    started = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.STARTED])
+    locks = workspace.run_locks
     orphans = []
-    for record in instance.get_run_records(started):
-        run_id = record.dagster_run.run_id
-        if not _is_orphan(workspace, run_id, record.start_time):
+    for run_id in locks.taken():
+        if locks.is_held(run_id):
             continue
-        instance.report_run_failed(record.dagster_run, "the worker process is gone")
-        alone = (record.start_time or 0.0) > _PROCESS_STARTED
-        workspace.ledger.release_run(run_id, charge=alone)
-        workspace.run_locks.clear(run_id)
-        orphans.append(run_id)
-    return orphans
+        record = instance.get_run_record_by_id(run_id)
+        if record is None or record.dagster_run.is_finished:
+            workspace.ledger.release_run(run_id, charge=False)
+            locks.clear(run_id)
+        elif locks.released_for(run_id) > _END_GRACE_SECONDS:
+            _fail_orphan(instance, workspace, record)
+            orphans.append(run_id)
+    return orphans + _fail_unborn(instance, workspace)
 
 
 def give_up(workspace: Workspace, feed: str, live: LiveRuns) -> list[str]:
-    """Stop offering uploads that kill their worker every time, or whose runs never start.
+    """Stop offering uploads that kill their worker every time, or whose runs never finish.
 
     Returns:
         Ids of the uploads that are final now.
@@ -80,12 +86,13 @@ def give_up(workspace: Workspace, feed: str, live: LiveRuns) -> list[str]:
             continue
         if upload.worker_deaths >= workspace.settings.max_attempts:
             message = f"the worker died {upload.worker_deaths} times on this file alone"
-            quarantine_upload(workspace, upload.upload_id, UploadRejected("INTERNAL", message))
+            try:
+                quarantine_upload(workspace, upload.upload_id, UploadRejected("INTERNAL", message))
+            except Exception as error:  # whatever is wrong with one file, the others go on
+                fail_upload(workspace, upload.upload_id, f"{message}; {error}")
         elif upload.attempt >= _MOST_OFFERS:
             message = f"{upload.attempt} runs were started for this file and none of them finished"
-            workspace.ledger.advance(
-                upload.upload_id, UploadState.FAILED, error_code="INTERNAL", message=message
-            )
+            fail_upload(workspace, upload.upload_id, message)
         else:
             continue
         workspace.ledger.record_error("INTERNAL", message, upload_id=upload.upload_id)
@@ -93,8 +100,22 @@ def give_up(workspace: Workspace, feed: str, live: LiveRuns) -> list[str]:
     return stopped
 
 
-def _is_orphan(workspace: Workspace, run_id: str, start_time: float | None) -> bool:
-    if workspace.run_locks.was_taken(run_id):
-        return not workspace.run_locks.is_held(run_id)
-    # Just started, or just ended: the lock is not there yet or not any more.
-    return start_time is not None and time.time() - start_time > _LOCK_GRACE_SECONDS
+def _fail_orphan(instance: dg.DagsterInstance, workspace: Workspace, record: dg.RunRecord) -> None:
+    run_id = record.dagster_run.run_id
+    instance.report_run_failed(record.dagster_run, "the worker process is gone")
+    workspace.ledger.release_run(run_id, charge=(record.start_time or 0.0) > _PROCESS_STARTED)
+    workspace.run_locks.clear(run_id)
+
+
+def _fail_unborn(instance: dg.DagsterInstance, workspace: Workspace) -> list[str]:
+    """Fail runs of ours that began long ago and never took their lock: they died on the way."""
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    taken = set(workspace.run_locks.taken())
+    unborn = []
+    for record in instance.get_run_records(started):
+        age = time.time() - (record.start_time or time.time())
+        run = record.dagster_run
+        if BATCH_TAG in run.tags and run.run_id not in taken and age > _START_GRACE_SECONDS:
+            instance.report_run_failed(run, "the worker process is gone")
+            unborn.append(run.run_id)
+    return unborn

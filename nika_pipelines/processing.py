@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nika_pipelines.environment import prepare_environment
 from nika_pipelines.feeds import FEEDS
-from nika_pipelines.intake.listing import list_feed
+from nika_pipelines.intake.listing import Notice, list_feed
 from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
 from nika_pipelines.settings import Settings, load_settings
 
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from resources.workspace import Workspace
 
 _POLL_SECONDS = 0.2
+_HAND_OVER_SECONDS = 60.0
 
 
 class UploadBusyError(RuntimeError):
     """A worker has the upload in hand, so it cannot be put back."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to process, and the tag folder that it lies in."""
+
+    path: Path
+    tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,21 +49,23 @@ class ProcessingEvent:
     total: int
 
 
-def candidates(path: Path) -> list[Path]:
-    """The files that a path means: itself, or the candidates in a folder.
+def candidates(path: Path) -> tuple[list[SourceFile], list[Notice]]:
+    """The files that a path means: itself, or what the inbox would take from a folder.
+
+    Returns:
+        The files, and notices about what else lies in the folder.
 
     Raises:
         OSError: the folder cannot be listed.
     """
     if not path.is_dir():
-        return [path]
-    return [
-        Path(entry.path) for entry in list_feed(path, datetime.now(UTC), load_settings()).entries
-    ]
+        return [SourceFile(path)], []
+    listing = list_feed(path, datetime.now(UTC), load_settings())
+    return [SourceFile(Path(one.path), one.tag) for one in listing.entries], listing.notices
 
 
 def run_now(
-    paths: Sequence[Path],
+    files: Sequence[SourceFile],
     feed: str,
     settings: Settings,
     on_event: Callable[[ProcessingEvent], None] | None = None,
@@ -62,13 +73,13 @@ def run_now(
     """Process copies of files in this process; the files stay as they are.
 
     Args:
-        paths: files.
+        files: what to process.
         feed: their system.
         settings: the settings in force.
         on_event: called from another thread whenever an upload reaches a state.
 
     Returns:
-        The uploads in the order of the paths, each in a final state.
+        The uploads in the order of the files, each in a final state.
 
     Raises:
         OSError: a file cannot be read; nothing of its group was processed.
@@ -78,13 +89,14 @@ def run_now(
 
     upload_ids: list[str] = []
     with open_workspace(settings) as workspace:
-        with _watching(workspace, upload_ids, len(paths), on_event):
-            for start in range(0, len(paths), settings.batch_files):
-                group = paths[start : start + settings.batch_files]
+        with _watching(workspace, upload_ids, len(files), on_event):
+            for start in range(0, len(files), settings.batch_files):
                 run_id = str(uuid.uuid4())
-                uploads = [workspace.inbox.take_copy(path, feed, run_id) for path in group]
+                uploads = _take_copies(
+                    workspace, files[start : start + settings.batch_files], feed, run_id
+                )
                 upload_ids += [upload.upload_id for upload in uploads]
-                _execute(uploads, run_id, batch_id=run_id)
+                _execute(workspace, uploads, run_id, batch_id=run_id)
         return [_known(workspace, upload_id) for upload_id in upload_ids]
 
 
@@ -119,16 +131,38 @@ def run_again(
     from resources.workspace import open_workspace
 
     with open_workspace(settings) as workspace:
-        # Until its run exists, a sensor must not offer the upload to another one.
-        uploads = [_put_back(workspace, one, not_before=later(60)) for one in upload_ids]
+        uploads = [
+            _put_back(workspace, one, not_before=later(_HAND_OVER_SECONDS)) for one in upload_ids
+        ]
         with _watching(workspace, list(upload_ids), len(upload_ids), on_event):
             for upload in uploads:
-                _execute([upload], str(uuid.uuid4()), batch_id=None)
+                _execute(workspace, [upload], str(uuid.uuid4()), batch_id=None)
         return [_known(workspace, upload_id) for upload_id in upload_ids]
 
 
-def _execute(uploads: Sequence[Upload], run_id: str, batch_id: str | None) -> None:
+def _take_copies(
+    workspace: "Workspace", files: Sequence[SourceFile], feed: str, run_id: str
+) -> list[Upload]:
+    """Claim copies of all files or of none."""
+    taken: list[Upload] = []
+    try:
+        taken.extend(workspace.inbox.take_copy(file.path, feed, run_id, file.tag) for file in files)
+    except OSError:
+        for upload in taken:
+            workspace.inbox.give_back(upload)
+        raise
+    return taken
+
+
+def _execute(
+    workspace: "Workspace", uploads: Sequence[Upload], run_id: str, batch_id: str | None
+) -> None:
     """Run the job of the uploads' feed over them in this process."""
+    from resources.ledger import later
+
+    upload_ids = [upload.upload_id for upload in uploads]
+    # Until the run exists, a sensor must not offer its uploads to another one.
+    workspace.ledger.postpone(upload_ids, later(_HAND_OVER_SECONDS))
     import dagster as dg
 
     from assets.batches import BATCH_TAG
@@ -136,7 +170,6 @@ def _execute(uploads: Sequence[Upload], run_id: str, batch_id: str | None) -> No
     from nika_pipelines.sensors import partition_range_tags
 
     feed = FEEDS[uploads[0].feed]
-    upload_ids = [upload.upload_id for upload in uploads]
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(feed.partitions, upload_ids)
         batch_tags = {} if batch_id is None else {BATCH_TAG: batch_id}
@@ -151,8 +184,10 @@ def _execute(uploads: Sequence[Upload], run_id: str, batch_id: str | None) -> No
 
 def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) -> Upload:
     upload = _known(workspace, upload_id)
-    busy = upload.run_id is not None and workspace.run_locks.is_held(upload.run_id)
-    if busy or upload.state == UploadState.WAITING:
+    in_work = not upload.is_final and upload.run_id is not None
+    if (
+        in_work and workspace.run_locks.is_held(upload.run_id or "")
+    ) or upload.state == UploadState.WAITING:
         raise UploadBusyError(f"{upload_id} is being processed right now; wait until it is final")
     workspace.archive.reclaim(upload)
     return workspace.ledger.advance(

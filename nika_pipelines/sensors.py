@@ -10,9 +10,10 @@ import dagster as dg
 
 from assets.batches import ATTEMPT_TAG, BATCH_TAG
 from nika_pipelines.feeds import FEEDS, Feed
-from nika_pipelines.healing import fail_orphans, give_up, live_runs
+from nika_pipelines.healing import LiveRuns, fail_orphans, give_up, live_runs
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.planner import Offer, backoff_seconds, plan_offers
+from nika_pipelines.intake.states import Upload
 from nika_pipelines.jobs import INGEST_JOBS
 from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import load_settings
@@ -34,14 +35,21 @@ def inbox_sensor(
     requests: list[dg.RunRequest] = []
     new_partitions: list[dg.AddDynamicPartitionsRequest] = []
     settling = 0
+    for run_id in fail_orphans(context.instance, workspace):
+        context.log.warning("run %s lost its worker; its uploads are offered again", run_id)
+    live = live_runs(context.instance, workspace)
     for feed in FEEDS.values():
-        _heal(context, workspace, feed)
         settling += _look(context, workspace, feed)
+        for upload_id in give_up(workspace, feed.name, live):
+            context.log.error("%s is not offered any more; see `nika show`", upload_id)
+        unfinished = workspace.ledger.unfinished(feed.name)
+        if not unfinished:
+            continue  # listing the partitions costs more than all the rest of an idle look
         registered = context.instance.get_dynamic_partitions(feed.partitions)
-        offers = _plan(context.instance, workspace, feed, registered)
+        offers = _plan(workspace, unfinished, live, registered)
         _assign(workspace, offers)
         requests += [_run_request(feed, offer) for offer in offers]
-        keys = [key for offer in offers for key in offer.upload_ids if key not in set(registered)]
+        keys = _unregistered(offers, registered)
         if keys:
             new_partitions.append(UPLOADS[feed.name].build_add_request(keys))
     if not requests:
@@ -70,14 +78,6 @@ def partition_range_tags(upload_ids: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _heal(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed) -> None:
-    for run_id in fail_orphans(context.instance, workspace, feed.job):
-        context.log.warning("run %s lost its worker; its uploads are offered again", run_id)
-    live = live_runs(context.instance, feed.job)
-    for upload_id in give_up(workspace, feed.name, live):
-        context.log.error("%s is not offered any more; see `nika show`", upload_id)
-
-
 def _look(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed) -> int:
     """Take what is stable; returns how many files are still settling."""
     try:
@@ -94,17 +94,22 @@ def _look(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed)
 
 
 def _plan(
-    instance: dg.DagsterInstance, workspace: Workspace, feed: Feed, registered: Sequence[str]
+    workspace: Workspace, unfinished: Sequence[Upload], live: LiveRuns, registered: Sequence[str]
 ) -> list[Offer]:
-    live = live_runs(instance, feed.job)
     return plan_offers(
-        workspace.ledger.unfinished(feed.name),
+        unfinished,
         live_batches=live.batch_ids,
         live_runs=live.run_ids,
+        queue_length=live.queue_length,
         registered={key: place for place, key in enumerate(registered)},
         now=utc_now(),
         settings=workspace.settings,
     )
+
+
+def _unregistered(offers: Sequence[Offer], registered: Sequence[str]) -> list[str]:
+    known = set(registered)
+    return [key for offer in offers for key in offer.upload_ids if key not in known]
 
 
 def _assign(workspace: Workspace, offers: Sequence[Offer]) -> None:

@@ -77,11 +77,22 @@ class Archive:
     def fingerprint(self, upload: Upload) -> Fingerprint:
         """Hash the bytes of an upload in one pass.
 
+        Archived bytes that somebody went on writing to get their new name beside the old one, so
+        that they are found whether or not the ledger has learnt the new hash.
+
         Raises:
             StillBeingWrittenError: the file changed while it was read.
             BytesMissingError: there are no bytes.
         """
-        return _hash(self.locate(upload))
+        source = self.locate(upload)
+        read = _hash(source)
+        if upload.sha256 not in (None, read.sha256) and source == self.archived_path(upload.sha256):
+            target = self.archived_path(read.sha256)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = target.with_name(f".{target.name}.part")
+            shutil.copyfile(source, copy)
+            copy.replace(target)
+        return read
 
     def admit(self, upload: Upload) -> Path:
         """Move the bytes into the archive, under the hash that the ledger has; safe to repeat.
@@ -133,18 +144,18 @@ class Archive:
         return target.parent
 
     def reclaim(self, upload: Upload) -> Path:
-        """Move the bytes of a finished upload back to the claimed ones, for another try.
+        """Take an upload out of quarantine for another try.
 
         Archived bytes stay where they are: the first stage finds them there.
         """
-        source = self.locate(upload)
-        if source != self.quarantined_path(upload):
-            return source
-        target = self.claimed_path(upload)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
-        shutil.rmtree(self.quarantined_path(upload).parent)
-        return target
+        with self._exclusive():
+            source = self.locate(upload)
+            if source == self.quarantined_path(upload):
+                target = self.claimed_path(upload)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source = source.replace(target)
+            shutil.rmtree(self.quarantined_path(upload).parent, ignore_errors=True)
+        return source
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -21,10 +21,12 @@ from nika_pipelines.intake.planner import plan_claims
 from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.settings import Settings
 from resources.archive import Archive
-from resources.ledger import Ledger, later, utc_now
+from resources.ledger import Ledger, UploadIdTakenError, later, utc_now
 
 _ARRIVAL_SECONDS = 60.0
 _COPY_TRIES = 1_000
+_MOST_PER_LOOK = 1_000
+_ID_TRIES = 20
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Inbox:
         listing = list_feed(self.folder(feed), now, self._settings)
         listing.notices.extend(cannot_move)
         self._take_stable(feed, listing, look, now)
-        look.notices = self._ledger.replace_notices(listing.notices)
+        look.notices = self._ledger.replace_notices(feed, listing.notices)
         return look
 
     def finish_claims(self, feed: str, notices: list[Notice]) -> list[Upload]:
@@ -100,27 +102,20 @@ class Inbox:
                 target = _free_name(folder, path.name)
                 status = draft.stat()
                 upload = _with_source(upload, str(target), status.st_ino, status.st_size)
-                self._ledger.register(upload)
+                upload = self._register(upload)
                 draft.rename(target)
         finally:
             draft.unlink(missing_ok=True)
         return upload
 
-    def take_copy(self, path: Path, feed: str, run_id: str) -> Upload:
+    def take_copy(self, path: Path, feed: str, run_id: str, tag: str | None = None) -> Upload:
         """Claim a copy of a file for a run that starts at once; the file stays as it is.
 
         Raises:
             OSError: the file cannot be read.
         """
-        status = path.stat()
-        upload = _with_source(_new_upload(path.name, feed, None), str(path), None, status.st_size)
-        target = self._archive.claimed_path(upload)
-        target.parent.mkdir(parents=True)
-        try:
-            shutil.copyfile(path, target)
-        except OSError:
-            shutil.rmtree(target.parent)
-            raise
+        size_bytes = path.stat().st_size
+        upload = _with_source(_new_upload(path.name, feed, tag), str(path), None, size_bytes)
         claimed = {
             "run_id": run_id,
             "batch_id": run_id,
@@ -130,8 +125,34 @@ class Inbox:
             "not_before": later(_ARRIVAL_SECONDS),
         }
         upload = Upload(**vars(upload) | claimed)
-        self._ledger.register(upload)
+        draft = self._settings.data / "tmp" / f"{upload.upload_id}.part"
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(path, draft)
+            upload = self._register(upload)
+            target = self._archive.claimed_path(upload)
+            target.parent.mkdir(parents=True)
+            draft.rename(target)
+        finally:
+            draft.unlink(missing_ok=True)
         return upload
+
+    def give_back(self, upload: Upload) -> None:
+        """Undo `take_copy`: nothing was lost, the file is still where it was."""
+        shutil.rmtree(self._archive.claimed_path(upload).parent, ignore_errors=True)
+        self._ledger.forget(upload.upload_id)
+
+    def _register(self, upload: Upload) -> Upload:
+        """Write down the intent; two files of one name in one second may draw the same id."""
+        for _try in range(_ID_TRIES):
+            try:
+                self._ledger.register(upload)
+            except UploadIdTakenError:
+                fresh = names.new_upload_id(upload.original_name, datetime.now(UTC))
+                upload = Upload(**vars(upload) | {"upload_id": fresh})
+            else:
+                return upload
+        raise UploadIdTakenError(upload.upload_id)
 
     def _take_stable(self, feed: str, listing: Listing, look: Look, now: datetime) -> None:
         registered = {
@@ -139,8 +160,9 @@ class Inbox:
             for upload in self._ledger.uploads(feed=feed, states=[UploadState.WAITING])
         }
         free = [e for e in listing.entries if names.path_to_text(e.path) not in registered]
-        plan = plan_claims(free, self._ledger.settling(), now, self._settings)
-        for entry in plan.take:
+        plan = plan_claims(free, self._ledger.settling(feed), now, self._settings)
+        # The rest is taken at the next looks: a look that takes too long is cut off by Dagster.
+        for entry in plan.take[:_MOST_PER_LOOK]:
             try:
                 upload = self._claim(entry, feed)
             except OSError as error:
@@ -148,7 +170,7 @@ class Inbox:
                 continue
             if upload is not None:
                 look.taken.append(upload)
-        self._ledger.replace_settling(plan.settling)
+        self._ledger.replace_settling(feed, plan.settling)
         look.settling = len(plan.settling)
         listing.notices.extend(_unstable(plan.settling_longer_than(self._settings, now)))
 
@@ -159,7 +181,7 @@ class Inbox:
             entry.inode,
             entry.size_bytes,
         )
-        self._ledger.register(upload)
+        upload = self._register(upload)
         claimed: Upload | None = None
         try:
             claimed = self._finish_claim(upload)

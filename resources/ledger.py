@@ -6,7 +6,7 @@ two processes never act on the same reading.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ _uploads = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("worker_deaths", sa.Integer, nullable=False, default=0),
     sa.Column("not_before", sa.Text),
-    sa.Column("finished_at", sa.Text),
+    sa.Column("finished_at", sa.Text, index=True),
     sa.Column("summary", sa.Text),
     sa.Index("ix_uploads_feed_dataset", "feed", "dataset"),
 )
@@ -72,6 +72,7 @@ _transitions = sa.Table(
 _sightings = sa.Table(
     "sightings",
     _metadata,
+    sa.Column("feed", sa.Text, nullable=False, index=True),
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("unchanged_since", sa.Float, nullable=False),
@@ -80,6 +81,7 @@ _sightings = sa.Table(
 _notices = sa.Table(
     "notices",
     _metadata,
+    sa.Column("feed", sa.Text, nullable=False, index=True),
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("message", sa.Text, nullable=False),
@@ -106,6 +108,10 @@ _meta = sa.Table(
 
 class LedgerVersionError(RuntimeError):
     """The ledger was written by another version of Nika Pipelines."""
+
+
+class UploadIdTakenError(RuntimeError):
+    """Another upload has this id."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,7 @@ class Ledger:
         states: Iterable[UploadState] | None = None,
         since: str | None = None,
         until: str | None = None,
+        finished_since: str | None = None,
         limit: int | None = None,
     ) -> list[Upload]:
         """Uploads in order of arrival, newest last.
@@ -167,6 +174,7 @@ class Ledger:
             states: only these states.
             since: received at or after this ISO time.
             until: received before this ISO time.
+            finished_since: became final at or after this ISO time.
             limit: only the newest so many.
         """
         query = sa.select(_uploads)
@@ -178,6 +186,8 @@ class Ledger:
             query = query.where(_uploads.c.received_at >= since)
         if until is not None:
             query = query.where(_uploads.c.received_at < until)
+        if finished_since is not None:
+            query = query.where(_uploads.c.finished_at >= finished_since)
         query = query.order_by(_uploads.c.received_at.desc(), _uploads.c.upload_id.desc())
         if limit is not None:
             query = query.limit(limit)
@@ -204,7 +214,7 @@ class Ledger:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
 
     def original_of(self, upload: Upload, identity: str) -> Upload | None:
-        """The finished upload with the same identity and name, of which this one is a copy."""
+        """The earlier, finished upload of the same identity and name that this one repeats."""
         query = (
             sa.select(_uploads)
             .where(_uploads.c.identity == identity)
@@ -212,6 +222,7 @@ class Ledger:
             .where(_uploads.c.original_name == upload.original_name)
             .where(_uploads.c.state == UploadState.REPORT_READY.value)
             .where(_uploads.c.upload_id != upload.upload_id)
+            .where(_uploads.c.received_at <= upload.received_at)
             .where(_uploads.c.tag.is_not_distinct_from(upload.tag))
             .order_by(_uploads.c.received_at)
             .limit(1)
@@ -239,10 +250,17 @@ class Ledger:
     # ---- arrival
 
     def register(self, upload: Upload) -> None:
-        """Write down the intent to take a file, before it is moved."""
-        with self._engine.begin() as connection:
-            connection.execute(_uploads.insert().values(**_row(upload)))
-            _note_transition(connection, upload.upload_id, upload.state, upload.run_id)
+        """Write down the intent to take a file, before it is moved.
+
+        Raises:
+            UploadIdTakenError: another upload has this id.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_uploads.insert().values(**_row(upload)))
+                _note_transition(connection, upload.upload_id, upload.state, upload.run_id)
+        except sa.exc.IntegrityError as error:
+            raise UploadIdTakenError(upload.upload_id) from error
 
     def forget(self, upload_id: str) -> None:
         """Take back the intent: the file vanished before it could be moved."""
@@ -264,6 +282,15 @@ class Ledger:
                     not_before=not_before,
                     updated_at=utc_now(),
                 )
+            )
+
+    def postpone(self, upload_ids: Sequence[str], not_before: str) -> None:
+        """Keep sensors from offering uploads for a while: their run is being made elsewhere."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                _uploads.update()
+                .where(_uploads.c.upload_id.in_(list(upload_ids)))
+                .values(not_before=not_before)
             )
 
     # ---- work
@@ -293,6 +320,29 @@ class Ledger:
             if before != state.value:
                 _note_transition(connection, upload_id, state, changes.get("run_id"))
             return _upload(connection.execute(sa.select(_uploads).where(this)).mappings().one())
+
+    def begin_work(
+        self, upload_id: str, run_id: str, is_alive: Callable[[str], bool]
+    ) -> Upload | None:
+        """Take an upload on for a run, unless another living run has it in hand.
+
+        Args:
+            upload_id: the upload.
+            run_id: the run that wants to work on it.
+            is_alive: whether the worker of a run lives.
+
+        Returns:
+            The upload, or None when it is another's.
+        """
+        this = _uploads.c.upload_id == upload_id
+        in_work = [state.value for state in IN_WORK_STATES]
+        with self._engine.begin() as connection:
+            row = connection.execute(sa.select(_uploads).where(this)).mappings().one()
+            holder = row["run_id"] if row["state"] in in_work else None
+            if holder is not None and holder != run_id and is_alive(holder):
+                return None
+            connection.execute(_uploads.update().where(this).values(run_id=run_id))
+            return _upload({**row, "run_id": run_id})
 
     def assign_version(self, upload_id: str) -> int:
         """Number the upload among those of its dataset, once; a rerun keeps its number."""
@@ -353,20 +403,32 @@ class Ledger:
 
     # ---- what the inbox looked like
 
-    def settling(self) -> dict[str, Seen]:
-        """Files that were seen in the inbox and are not stable yet, by path."""
+    def settling(self, feed: str) -> dict[str, Seen]:
+        """Files that were seen in a feed's folder and are not stable yet, by path."""
         with self._reading.connect() as connection:
-            rows = connection.execute(sa.select(_sightings)).mappings().all()
+            rows = (
+                connection.execute(sa.select(_sightings).where(_sightings.c.feed == feed))
+                .mappings()
+                .all()
+            )
         seen = [
-            Seen(**row | {"path": names.path_from_text(row["path"])}) for row in map(dict, rows)
+            Seen(
+                names.path_from_text(row["path"]),
+                row["fingerprint"],
+                row["unchanged_since"],
+                row["first_seen"],
+            )
+            for row in rows
         ]
         return {one.path: one for one in seen}
 
-    def replace_settling(self, settling: Iterable[Seen]) -> None:
-        """Remember exactly these files as not stable yet."""
-        rows = [vars(one) | {"path": names.path_to_text(one.path)} for one in settling]
+    def replace_settling(self, feed: str, settling: Iterable[Seen]) -> None:
+        """Remember exactly these files of a feed as not stable yet."""
+        rows = [
+            vars(one) | {"path": names.path_to_text(one.path), "feed": feed} for one in settling
+        ]
         with self._engine.begin() as connection:
-            connection.execute(_sightings.delete())
+            connection.execute(_sightings.delete().where(_sightings.c.feed == feed))
             if rows:
                 connection.execute(_sightings.insert(), rows)
 
@@ -379,20 +441,22 @@ class Ledger:
             Notice(names.path_from_text(row["path"]), row["code"], row["message"]) for row in rows
         ]
 
-    def replace_notices(self, notices: Iterable[Notice]) -> list[Notice]:
-        """Remember exactly these notices and return those that are new."""
+    def replace_notices(self, feed: str, notices: Iterable[Notice]) -> list[Notice]:
+        """Remember exactly these notices of a feed and return those that are new."""
         now = utc_now()
         wanted = {(names.path_to_text(one.path), one.code): one for one in notices}
         with self._engine.begin() as connection:
-            rows = connection.execute(sa.select(_notices)).mappings().all()
+            query = sa.select(_notices).where(_notices.c.feed == feed)
+            rows = connection.execute(query).mappings().all()
             known = {(row["path"], row["code"]): row for row in rows}
             if known.keys() == wanted.keys():
                 return []
-            connection.execute(_notices.delete())
+            connection.execute(_notices.delete().where(_notices.c.feed == feed))
             for key, notice in wanted.items():
                 first_seen = known[key]["first_seen"] if key in known else now
                 connection.execute(
                     _notices.insert().values(
+                        feed=feed,
                         path=key[0],
                         code=key[1],
                         message=notice.message,
@@ -471,7 +535,7 @@ def _configure_connection(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event below opens the transaction
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 

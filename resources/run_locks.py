@@ -1,13 +1,21 @@
-"""One lock file per run, held by its worker: the kernel frees it however the worker dies."""
+"""One lock file per run, held by its worker: the kernel frees it however the worker dies.
+
+The file outlives the lock, so that a dead worker can be told from one that has not begun. Whoever
+sees that the run has ended clears it.
+"""
 
 import fcntl
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_SUFFIX = ".run"
+
 
 class RunLocks:
-    """Locks ``data/locks/<run_id>.lock``."""
+    """Locks ``data/locks/<run_id>.run``."""
 
     def __init__(self, folder: Path) -> None:
         """Use this folder, making it when it is not there."""
@@ -16,18 +24,18 @@ class RunLocks:
 
     @contextmanager
     def hold(self, run_id: str) -> Iterator[None]:
-        """Hold the run's lock for the length of a block.
-
-        Raises:
-            BlockingIOError: another process holds it.
-        """
+        """Hold the run's lock for the length of a block."""
         path = self._path(run_id)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        with draft.open("w") as file:
+            # Locked under another name first: nobody may ever see the file there and free.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            draft.replace(path)
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                # The run ends a moment after its work; see `released_for`.
+                os.utime(path)
 
     def is_held(self, run_id: str) -> bool:
         """Whether a living process holds the run's lock."""
@@ -37,18 +45,29 @@ class RunLocks:
             return False
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
         return False
 
-    def was_taken(self, run_id: str) -> bool:
-        """Whether a worker ever took the lock and has not given it back in order."""
-        return self._path(run_id).exists()
+    def held(self) -> frozenset[str]:
+        """The runs whose worker lives."""
+        return frozenset(run_id for run_id in self.taken() if self.is_held(run_id))
+
+    def taken(self) -> list[str]:
+        """The runs whose lock file is there, held or not."""
+        return [path.stem for path in self._folder.glob(f"*{_SUFFIX}")]
+
+    def released_for(self, run_id: str) -> float:
+        """Seconds since the lock was released in order, or was taken if its holder was killed."""
+        try:
+            return time.time() - self._path(run_id).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def clear(self, run_id: str) -> None:
-        """Remove what a dead worker left."""
+        """Remove the file of a run that has ended."""
         self._path(run_id).unlink(missing_ok=True)
 
     def _path(self, run_id: str) -> Path:
-        return self._folder / f"{run_id}.lock"
+        return self._folder / f"{run_id}{_SUFFIX}"

@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from nika_pipelines.commands.console import messages, plain
 from nika_pipelines.intake.names import display_name
 
+if TYPE_CHECKING:
+    from nika_pipelines.processing import SourceFile
 
-def named_files(paths: list[Path]) -> list[Path]:
+
+def named_files(paths: list[Path]) -> list["SourceFile"]:
     """The files that these paths mean, in order; a folder means its candidates.
 
     Raises:
@@ -16,10 +21,13 @@ def named_files(paths: list[Path]) -> list[Path]:
     """
     from nika_pipelines.processing import candidates
 
-    files: list[Path] = []
+    files: list[SourceFile] = []
     for path in paths:
         _check(path)
-        files += candidates(path)
+        found, notices = candidates(path)
+        files += found
+        for notice in notices:
+            messages().print(f"{plain(display_name(notice.path))}: {plain(notice.message)}")
     return files
 
 

@@ -23,6 +23,7 @@ from nika_pipelines.commands.progress import shown_progress
 from nika_pipelines.intake.states import Upload, UploadState
 
 if TYPE_CHECKING:
+    from nika_pipelines.processing import SourceFile
     from nika_pipelines.settings import Settings
     from resources.ledger import Ledger
 
@@ -58,13 +59,13 @@ def drop(
     with document(as_json) as emit:
         files = named_files(paths)
         with opened_ledger(settings) as ledger:
-            uploads = _drop_all(files, feed, settings, ledger)
+            uploads = _drop_all([file.path for file in files], feed, settings, ledger)
             _warn_when_nobody_takes_them(settings)
             if wait is not None:
                 uploads = _wait_for(uploads, ledger, wait)
         outcomes = [
-            outcome_of(upload, settings.data, str(path))
-            for path, upload in zip(files, uploads, strict=True)
+            outcome_of(upload, settings.data, str(file.path))
+            for file, upload in zip(files, uploads, strict=True)
         ]
         emit([outcome.to_json() for outcome in outcomes])
         if not as_json:
@@ -92,14 +93,14 @@ def retry(
             else:
                 with shown_progress(1) as report:
                     upload = run_again([upload.upload_id], settings, report)[0]
-        except _bytes_missing() as error:
+        except _cannot_retry() as error:
             messages().print(f"[red]{plain(error)}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
         outcome = outcome_of(upload, settings.data)
         emit(outcome.to_json())
         if handed_over:
             messages().print(
-                "The running `nika up` takes it on; `nika show ID` tells how it fares."
+                f"The running `nika up` takes it on; `nika show {upload.upload_id}` tells how it fares."
             )
         elif not as_json:
             print_outcomes([outcome], output())
@@ -112,7 +113,7 @@ def demo(as_json: Json = False) -> None:
     with document(as_json) as emit:
         if not settings.samples.is_dir():
             raise typer.BadParameter(f"there is no folder {settings.samples} (NIKA_SAMPLES)")
-        files = [path for path in named_files([settings.samples]) if _is_sample(path)]
+        files = [file for file in named_files([settings.samples]) if _is_sample(file.path)]
         messages().print(f"Processing {len(files)} samples from {plain(settings.samples)}")
         outcomes = _process(files, "tables", settings)
         emit([outcome.to_json() for outcome in outcomes])
@@ -123,7 +124,7 @@ def demo(as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.DONE if code == ExitCode.QUARANTINED else code)
 
 
-def _process(files: list[Path], feed: str, settings: "Settings") -> list[Outcome]:
+def _process(files: list["SourceFile"], feed: str, settings: "Settings") -> list[Outcome]:
     if not files:
         messages().print("There is no file to process here.")
         return []
@@ -136,8 +137,8 @@ def _process(files: list[Path], feed: str, settings: "Settings") -> list[Outcome
             messages().print(f"[red]{plain(error)}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
     return [
-        outcome_of(upload, settings.data, str(path))
-        for path, upload in zip(files, uploads, strict=True)
+        outcome_of(upload, settings.data, str(file.path))
+        for file, upload in zip(files, uploads, strict=True)
     ]
 
 
@@ -219,7 +220,8 @@ def _is_sample(path: Path) -> bool:
     return not name.startswith(_NOT_SAMPLES) and not name.endswith((".license", ".licence", ".md"))
 
 
-def _bytes_missing() -> type[Exception]:
+def _cannot_retry() -> tuple[type[Exception], ...]:
+    from nika_pipelines.processing import UploadBusyError
     from resources.archive import BytesMissingError
 
-    return BytesMissingError
+    return BytesMissingError, UploadBusyError

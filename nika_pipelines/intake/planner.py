@@ -90,6 +90,7 @@ def plan_offers(
     *,
     live_batches: Set[str],
     live_runs: Set[str],
+    queue_length: int,
     registered: Mapping[str, int],
     now: str,
     settings: Settings,
@@ -104,11 +105,12 @@ def plan_offers(
         unfinished: claimed uploads without a final state, in order of arrival.
         live_batches: batches with a queued or running run.
         live_runs: runs that are queued or running, or whose lock is held.
+        queue_length: how many runs that were offered before are queued or running.
         registered: place of each known partition key in the order of registration.
         now: ISO 8601 UTC text.
         settings: sizes of batches and limits per look.
     """
-    budget = min(settings.batches_per_look, settings.max_live_runs - len(live_runs))
+    budget = min(settings.batches_per_look, settings.max_live_runs - queue_length)
     if budget <= 0:
         return []
     idle = [

@@ -48,7 +48,15 @@ def start_run(project: Project, uploads: Sequence[Upload], batch: str) -> dg.Dag
 def work_on(project: Project, run: dg.DagsterRun, upload: Upload) -> None:
     """The worker begins with an upload and is killed: its lock file stays, unheld."""
     project.workspace.ledger.advance(upload.upload_id, UploadState.PROCESSING, run_id=run.run_id)
-    (project.settings.data / "locks" / f"{run.run_id}.lock").touch()
+    dead(project, run)
+
+
+def dead(project: Project, run: dg.DagsterRun) -> None:
+    """What a killed worker leaves: its lock file, old and free."""
+    lock = project.settings.data / "locks" / f"{run.run_id}.run"
+    lock.touch()
+    long_ago = time.time() - 60
+    os.utime(lock, (long_ago, long_ago))
 
 
 def test_a_file_is_offered_once_and_its_partition_registered(light_project: Project) -> None:
@@ -156,7 +164,7 @@ def test_a_file_that_kills_three_workers_is_quarantined_and_blocks_nobody(
     for attempt in range(3):
         run = start_run(light_project, [poison], batch=f"b{attempt}")
         work_on(light_project, run, poison)
-        healing.fail_orphans(light_project.instance, light_project.workspace, "ingest_tables")
+        healing.fail_orphans(light_project.instance, light_project.workspace)
     offered = [one.partition_key for one in requests_of(light_project)]
     assert (light_project.now(poison).state, light_project.now(poison).error_code) == (
         UploadState.QUARANTINED,
@@ -165,3 +173,34 @@ def test_a_file_that_kills_three_workers_is_quarantined_and_blocks_nobody(
     assert offered == [healthy.upload_id]
     folder = light_project.settings.data / "quarantine" / poison.upload_id
     assert sorted(path.name for path in folder.iterdir()) == ["poison.csv", "reason.json"]
+
+
+def test_a_run_from_the_web_ui_keeps_its_uploads(light_project: Project) -> None:
+    (upload,) = light_project.arrive(a_csv=CLEAN)
+    light_project.workspace.ledger.advance(
+        upload.upload_id, UploadState.PROCESSING, run_id="launched-in-the-ui"
+    )
+    with light_project.workspace.run_locks.hold("launched-in-the-ui"):
+        assert requests_of(light_project) == []
+
+
+def test_a_run_that_just_released_its_lock_is_not_failed(light_project: Project) -> None:
+    (upload,) = light_project.arrive(a_csv=CLEAN)
+    run = start_run(light_project, [upload], batch="one")
+    with light_project.workspace.run_locks.hold(run.run_id):
+        pass
+    requests_of(light_project)
+    still = light_project.instance.get_run_by_id(run.run_id)
+    assert still is not None
+    assert still.status == dg.DagsterRunStatus.STARTED
+
+
+def test_an_upload_that_cannot_even_be_quarantined_blocks_nobody(light_project: Project) -> None:
+    poison, healthy = light_project.arrive(poison_csv=CLEAN, well_csv=CLEAN + "\n")
+    for attempt in range(3):
+        run = start_run(light_project, [poison], batch=f"b{attempt}")
+        work_on(light_project, run, poison)
+        healing.fail_orphans(light_project.instance, light_project.workspace)
+    light_project.workspace.archive.locate(poison).unlink()
+    assert [one.partition_key for one in requests_of(light_project)] == [healthy.upload_id]
+    assert light_project.now(poison).state == UploadState.FAILED

@@ -110,6 +110,45 @@ def test_an_unexpected_error_fails_one_file_and_the_run_says_so(
     assert project.workspace.archive.locate(failed).read_text() == CLEAN
 
 
+def test_a_failure_while_a_failure_is_handled_stops_no_other_file(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resources.archive import Archive
+
+    def disk_full(*_args: object, **_kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    uploads = project.arrive(a_hurt_csv=UNCLOSED, b_well_csv=CLEAN)
+    monkeypatch.setattr(Archive, "quarantine", disk_full)
+    assert not project.run(uploads).success
+    hurt, well = (project.now(one) for one in uploads)
+    assert (hurt.state, well.state) == (UploadState.FAILED, UploadState.REPORT_READY)
+    assert project.workspace.archive.locate(hurt).read_text() == UNCLOSED
+
+
+def test_a_later_stage_of_a_refused_upload_changes_nothing(project: Project) -> None:
+    (hurt,) = project.arrive(hurt_csv=UNCLOSED)
+    project.run([hurt])
+    assert project.run([hurt], selection=["table_report"]).success
+    assert project.now(hurt).state == UploadState.QUARANTINED
+
+
+def test_a_refused_version_leaves_the_warehouse(project: Project) -> None:
+    import duckdb
+
+    first, second = project.arrive(sales_csv=CLEAN, more_csv=CLEAN + "2026-02-01,3.5,Kyiv\n")
+    project.run([first, second])
+    contract = project.settings.data / "contracts" / "sales.yaml"
+    contract.write_text(contract.read_text().replace("city", "town"))
+    sales = first if first.dataset == "sales" else second
+    project.run([sales])
+    assert project.now(sales).state == UploadState.QUARANTINED
+    path = project.settings.data / "warehouse" / "nika.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal")
+        assert views.fetchall() == [("more",)]
+
+
 def test_the_same_file_again_is_a_duplicate_and_computes_nothing(project: Project) -> None:
     (first,) = project.arrive(sales_csv=CLEAN)
     project.run([first])

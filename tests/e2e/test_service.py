@@ -67,10 +67,11 @@ class Service:
             return Counter(upload.state.value for upload in ledger.uploads())
 
     def workers(self) -> list[psutil.Process]:
+        """The processes that hold a run's lock."""
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                if "execute_run" in process.cmdline():
+                if any(file.path.endswith(".run") for file in process.open_files()):
                     found.append(process)
             except psutil.Error:
                 continue  # it ended between the listing and the look
@@ -95,7 +96,11 @@ def running(data: Path) -> Iterator[Service]:
     )
     service = Service(data, environment, process)
     try:
-        wait_for("both addresses", lambda: b"http" in (data / "up.log").read_bytes(), UP_SECONDS)
+        wait_for(
+            "both addresses",
+            lambda: (data / "up.log").read_bytes().count(b"http://") >= 2,
+            UP_SECONDS,
+        )
         yield service
     finally:
         process.send_signal(signal.SIGINT)
@@ -178,7 +183,9 @@ def test_every_file_completes_exactly_once_after_the_worker_is_killed(service: S
         return states[UploadState.REPORT_READY] >= 1 and states[UploadState.RECEIVED] >= 3
 
     wait_for("the middle of the batch", in_the_middle, 120)
-    for worker in service.workers():
+    workers = service.workers()
+    assert workers
+    for worker in workers:
         worker.kill()
     wait_for(
         "every file",
@@ -186,6 +193,7 @@ def test_every_file_completes_exactly_once_after_the_worker_is_killed(service: S
         180,
     )
     assert Counter(one.state for one in mine()) == {UploadState.REPORT_READY: 12}
+    assert any(one.worker_deaths == 1 for one in mine())
     made = materialisations(service, "table_report")
     assert {one.upload_id: made[one.upload_id] for one in mine()} == {
         one.upload_id: 1 for one in mine()

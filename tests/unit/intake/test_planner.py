@@ -46,12 +46,14 @@ def offers(
     uploads: list[Upload],
     live_batches: frozenset[str] = frozenset(),
     live_runs: frozenset[str] = frozenset(),
+    queue_length: int = 0,
     registered: list[str] | None = None,
 ) -> list[Offer]:
     return plan_offers(
         uploads,
         live_batches=live_batches,
         live_runs=live_runs,
+        queue_length=queue_length,
         registered={key: place for place, key in enumerate(registered or [])},
         now=NOW_TEXT,
         settings=SETTINGS,
@@ -100,8 +102,7 @@ def test_more_are_batched_and_a_look_offers_no_more_than_its_limit() -> None:
 
 
 def test_nothing_is_offered_while_enough_runs_are_live() -> None:
-    live = frozenset({"r1", "r2", "r3", "r4"})
-    assert offers([upload(1)], live_runs=live) == []
+    assert offers([upload(1)], queue_length=SETTINGS.max_live_runs) == []
 
 
 def test_uploads_of_a_live_batch_are_left_alone() -> None:

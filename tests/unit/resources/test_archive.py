@@ -88,6 +88,26 @@ def test_a_quarantined_upload_can_be_claimed_again(
     assert files(tmp_path) == ["claimed/u1/a.csv", "locks/archive.lock"]
 
 
+def test_retrying_an_upload_whose_bytes_are_shared_leaves_nothing_in_quarantine(
+    archive: Archive, upload: Upload, tmp_path: Path
+) -> None:
+    known = admitted(archive, upload)
+    archive.quarantine(known, {}, lambda: True)
+    assert archive.reclaim(known) == archive.archived_path(SHA)
+    assert files(tmp_path) == [f"archive/{SHA[:2]}/{SHA}", "locks/archive.lock"]
+
+
+def test_archived_bytes_that_somebody_went_on_writing_are_not_lost(
+    archive: Archive, upload: Upload
+) -> None:
+    known = admitted(archive, upload)
+    with archive.archived_path(SHA).open("ab") as writer:
+        writer.write(b"2\n")
+    read = archive.fingerprint(known)
+    assert read.sha256 != SHA
+    assert archive.admit(replace(known, sha256=read.sha256)).read_bytes() == CONTENT + b"2\n"
+
+
 def test_a_link_in_place_of_the_file_is_refused(archive: Archive, upload: Upload) -> None:
     path = archive.claimed_path(upload)
     path.unlink()

@@ -1,7 +1,9 @@
 """The ledger: states, attempts, versions, and that many processes may share it."""
 
 import multiprocessing
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,14 @@ from hypothesis import strategies as st
 
 from nika_pipelines.intake.listing import Notice
 from nika_pipelines.intake.planner import Seen
-from nika_pipelines.intake.states import CLAIMED_STATES, FINAL_STATES, Upload, UploadState
-from resources.ledger import Ledger, LedgerVersionError, open_ledger, utc_now
+from nika_pipelines.intake.states import Upload, UploadState
+from resources.ledger import (
+    Ledger,
+    LedgerVersionError,
+    UploadIdTakenError,
+    open_ledger,
+    utc_now,
+)
 
 
 def upload(upload_id: str, **changes: object) -> Upload:
@@ -91,17 +99,49 @@ def test_a_dead_run_charges_only_the_upload_in_work(
 
 def test_notices_are_new_once(ledger: Ledger) -> None:
     notice = Notice("/inbox/\udcff", "LINK", "no links")
-    assert ledger.replace_notices([notice]) == [notice]
-    assert ledger.replace_notices([notice]) == []
+    assert ledger.replace_notices("tables", [notice]) == [notice]
+    assert ledger.replace_notices("tables", [notice]) == []
     assert ledger.notices() == [notice]
-    ledger.replace_notices([])
+    ledger.replace_notices("tables", [])
     assert ledger.notices() == []
+
+
+def test_feeds_do_not_wipe_each_others_notices(ledger: Ledger) -> None:
+    tables, images = Notice("/inbox/tables/a", "LINK", "x"), Notice("/inbox/images/b", "LINK", "x")
+    ledger.replace_notices("tables", [tables])
+    ledger.replace_notices("images", [images])
+    assert ledger.replace_notices("tables", [tables]) == []
+    assert ledger.notices() == [tables, images]
+
+
+def test_an_upload_is_in_the_hands_of_one_living_run(ledger: Ledger) -> None:
+    ledger.register(upload("u1"))
+    ledger.advance("u1", UploadState.PROCESSING, run_id="first")
+    assert ledger.begin_work("u1", "second", is_alive=lambda _run: True) is None
+    taken = ledger.begin_work("u1", "second", is_alive=lambda _run: False)
+    assert taken is not None
+    assert taken.run_id == "second"
+
+
+def test_an_id_is_given_once(ledger: Ledger) -> None:
+    ledger.register(upload("u1"))
+    with pytest.raises(UploadIdTakenError):
+        ledger.register(upload("u1"))
+
+
+def test_a_later_upload_is_never_the_original_of_an_earlier_one(ledger: Ledger) -> None:
+    first = upload("u1", received_at="2026-01-01T00:00:00.000000Z")
+    second = upload("u2", received_at="2026-01-02T00:00:00.000000Z", identity="i")
+    ledger.register(first)
+    ledger.register(second)
+    ledger.advance("u2", UploadState.REPORT_READY)
+    assert ledger.original_of(first, "i") is None
 
 
 def test_settling_files_are_remembered_whatever_their_name(ledger: Ledger) -> None:
     seen = Seen("/inbox/\udcff", "1:2:3:4", 1.5, 0.5)
-    ledger.replace_settling([seen])
-    assert ledger.settling() == {seen.path: seen}
+    ledger.replace_settling("tables", [seen])
+    assert ledger.settling("tables") == {seen.path: seen}
 
 
 def test_errors_are_found_by_their_time(ledger: Ledger) -> None:
@@ -148,14 +188,17 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from(list(UploadState)), min_size=1, max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-def test_after_any_sequence_an_upload_is_in_exactly_one_kind_of_state(
+def test_after_any_sequence_the_last_state_counts_and_only_changes_are_noted(
     ledger: Ledger, states: list[UploadState]
 ) -> None:
-    upload_id = f"u{len(ledger.uploads())}"
+    before = ledger.counts()
+    upload_id = f"u{sum(before.values())}"
     ledger.register(upload(upload_id))
     for state in states:
         now = ledger.advance(upload_id, state)
         assert now.is_final == (now.finished_at is not None)
-        kinds = [state in FINAL_STATES, state in CLAIMED_STATES, state == UploadState.WAITING]
-        assert sum(kinds) == 1
-    assert sum(ledger.counts().values()) == len(ledger.uploads())
+    path = [state for state, _at in ledger.transitions(upload_id)]
+    assert path[0] == UploadState.WAITING
+    assert path[-1] == states[-1]
+    assert all(one != other for one, other in pairwise(path))
+    assert ledger.counts() == dict(Counter(before) + Counter({states[-1]: 1}))
