@@ -65,12 +65,17 @@ def fail_orphans(instance: dg.DagsterInstance, workspace: Workspace) -> list[str
         if locks.is_held(run_id):
             continue
         record = instance.get_run_record_by_id(run_id)
-        if record is None or record.dagster_run.is_finished:
-            workspace.ledger.release_run(run_id, charge=False)
-            locks.clear(run_id)
-        elif locks.released_for(run_id) > _END_GRACE_SECONDS:
-            _fail_orphan(instance, workspace, record)
+        died = locks.died(run_id)
+        is_over = record is None or record.dagster_run.is_finished
+        # Dagster records the end of a run a moment after its worker released the lock.
+        if not is_over and not died and locks.released_for(run_id) < _END_GRACE_SECONDS:
+            continue
+        if record is not None and not is_over:
+            instance.report_run_failed(record.dagster_run, "the worker process is gone")
             orphans.append(run_id)
+        alone = record is not None and (record.start_time or 0.0) > _PROCESS_STARTED
+        workspace.ledger.release_run(run_id, charge=died and alone)
+        locks.clear(run_id)
     return orphans + _fail_unborn(instance, workspace)
 
 
@@ -98,13 +103,6 @@ def give_up(workspace: Workspace, feed: str, live: LiveRuns) -> list[str]:
         workspace.ledger.record_error("INTERNAL", message, upload_id=upload.upload_id)
         stopped.append(upload.upload_id)
     return stopped
-
-
-def _fail_orphan(instance: dg.DagsterInstance, workspace: Workspace, record: dg.RunRecord) -> None:
-    run_id = record.dagster_run.run_id
-    instance.report_run_failed(record.dagster_run, "the worker process is gone")
-    workspace.ledger.release_run(run_id, charge=(record.start_time or 0.0) > _PROCESS_STARTED)
-    workspace.run_locks.clear(run_id)
 
 
 def _fail_unborn(instance: dg.DagsterInstance, workspace: Workspace) -> list[str]:

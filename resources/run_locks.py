@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SUFFIX = ".run"
+_RELEASED = "released"
 
 
 class RunLocks:
@@ -34,8 +35,8 @@ class RunLocks:
             try:
                 yield
             finally:
-                # The run ends a moment after its work; see `released_for`.
-                os.utime(path)
+                file.write(_RELEASED)
+                file.flush()
 
     def is_held(self, run_id: str) -> bool:
         """Whether a living process holds the run's lock."""
@@ -58,8 +59,17 @@ class RunLocks:
         """The runs whose lock file is there, held or not."""
         return [path.stem for path in self._folder.glob(f"*{_SUFFIX}")]
 
+    def died(self, run_id: str) -> bool:
+        """Whether the worker of a run was killed: the lock is free, and nobody released it."""
+        if self.is_held(run_id):
+            return False
+        try:
+            return self._path(run_id).read_text() != _RELEASED
+        except FileNotFoundError:
+            return False
+
     def released_for(self, run_id: str) -> float:
-        """Seconds since the lock was released in order, or was taken if its holder was killed."""
+        """Seconds since the lock was released in order."""
         try:
             return time.time() - self._path(run_id).stat().st_mtime
         except FileNotFoundError:

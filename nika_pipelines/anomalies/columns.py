@@ -127,34 +127,50 @@ class ColumnView:
         return found["first"], found["last"]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a column is not judged: for a list of such columns, and behind the name of this one.
+
+    `by_nature` and `partly` are those of `records.Unjudged`.
+    """
+
+    reason: str
+    brief: str
+    by_nature: bool = False
+    partly: bool = False
+
+
 def eligible_columns(
     profile: TableProfile, settings: Settings
-) -> tuple[list[ColumnProfile], dict[str, list[str]]]:
-    """The columns that hold measurements, and the others by the reason why not."""
+) -> tuple[list[ColumnProfile], dict[str, Refusal]]:
+    """The columns that hold measurements, and why each other numeric column is not judged."""
     chosen: list[ColumnProfile] = []
-    refused: dict[str, list[str]] = {}
+    refused: dict[str, Refusal] = {}
     for column in profile.columns:
         if column.type not in ("integer", "float"):
             continue
-        reason = _refusal(column, profile.rows, settings)
-        if reason is None:
+        refusal = _refusal(column, profile.rows, settings)
+        if refusal is None:
             chosen.append(column)
         else:
-            refused.setdefault(reason, []).append(column.name)
+            refused[column.name] = refusal
     return chosen, refused
 
 
-def _refusal(column: ColumnProfile, rows: int, settings: Settings) -> str | None:
+def _refusal(column: ColumnProfile, rows: int, settings: Settings) -> Refusal | None:
+    values, needed = column.count - column.non_finite, settings.min_samples
     if column.semantic_type in NAME_LIKE:
-        return "holds names or categories, not measurements"
-    if column.count - column.non_finite < settings.min_samples:
-        return f"has fewer than {settings.min_samples} values"
+        brief = f"{column.semantic_type}, not a measurement"
+        return Refusal("names or categories, not measurements", brief, by_nature=True)
+    if values < needed:
+        counted = f"{values:,} value" if values == 1 else f"{values:,} values"
+        return Refusal(f"fewer than {needed:,} values", f"{counted}, {needed:,} needed")
     if column.is_constant:
-        return "has only one value"
+        return Refusal("only one value throughout", "only one value throughout")
     if _is_row_counter(column, rows):
-        return "counts the rows"
+        return Refusal("counts the rows", "counts the rows", by_nature=True)
     if column.nulls > rows / 2:
-        return "is more than half empty"
+        return Refusal("more than half empty", "more than half empty")
     return None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nika_pipelines.anomalies.columns import ColumnView, eligible_columns, measure
+from nika_pipelines.anomalies.columns import ColumnView, Refusal, eligible_columns, measure
 from nika_pipelines.anomalies.detectors import (
     DETECTORS,
     MOST_MISSING_SHARE,
@@ -24,6 +24,7 @@ from nika_pipelines.anomalies.records import (
     SEVERITY_ORDER,
     Anomaly,
     AnomalyReport,
+    Unjudged,
     severity_of,
 )
 from nika_pipelines.anomalies.spans import outlier_spans
@@ -43,6 +44,16 @@ LARGEST_BUDGET = 500
 MOST_FLAGGED_SHARE = 0.05
 MOST_STORED_SUPPRESSED = 200
 NAMES_IN_NOTE = 8
+_UNSTABLE = Refusal(
+    f"no stable normal, as over {MOST_FLAGGED_SHARE:.0%} would be flagged",
+    f"over {MOST_FLAGGED_SHARE:.0%} of its values would be flagged",
+)
+_NEARLY_CONSTANT = Refusal(
+    "rare values cannot be judged where nearly all values are the same",
+    "its rare values only, as nearly all are the same",
+    partly=True,
+)
+_MOSTLY_EMPTY = "at least half empty"
 
 
 def time_column(profile: TableProfile) -> str | None:
@@ -75,29 +86,36 @@ def detect_anomalies(
         profile: the table's statistics.
         settings: thresholds, the limit on false flags, the fewest values worth judging.
     """
-    chosen, notes_by_reason = eligible_columns(profile, settings)
+    chosen, refusals = eligible_columns(profile, settings)
     names = {column.name for column in columns}
     drafts: list[Draft] = []
     suppressed = 0
+    sampled: list[str] = []
     for view in _views(con, parquet, profile, [c for c in chosen if c.name in names]):
         found = _judge(view, settings, has_time=profile.time_axis is not None)
         drafts += found.drafts
         suppressed += found.suppressed
         if found.refusal:
-            notes_by_reason.setdefault(found.refusal, []).append(view.profile.name)
-    for column in profile.columns:
-        if column.nulls >= MOST_MISSING_SHARE * profile.rows > 0:
-            reason = "is at least half empty, so runs of missing values mean nothing"
-            notes_by_reason.setdefault(reason, []).append(column.name)
-    records = _ranked(con, parquet, profile, _join_columns(drafts))
-    return AnomalyReport(records, suppressed, _notes(notes_by_reason))
+            refusals[view.profile.name] = found.refusal
+        if view.measures is not None and view.measures.is_sample:
+            sampled.append(view.profile.name)
+    return AnomalyReport(
+        records=_ranked(con, parquet, profile, _join_columns(drafts)),
+        suppressed_count=suppressed,
+        notes=_notes(profile, refusals, sampled),
+        not_judged=[
+            Unjudged(column.name, refusal.brief, refusal.by_nature, refusal.partly)
+            for column in profile.columns
+            if (refusal := refusals.get(column.name)) is not None
+        ],
+    )
 
 
 @dataclass(frozen=True)
 class _Judgement:
     drafts: list[Draft]
     suppressed: int
-    refusal: str | None = None
+    refusal: Refusal | None = None
 
 
 def _views(
@@ -136,14 +154,13 @@ def _judge(view: ColumnView, settings: Settings, *, has_time: bool) -> _Judgemen
         return _Judgement(drafts, suppressed)
     spans = outlier_spans(view, outliers, finding_score(settings), gap=3 if has_time else 1)
     if spans.flagged > MOST_FLAGGED_SHARE * view.measures.n:
-        return _Judgement(drafts, suppressed, "has no stable normal: over 5 % would be flagged")
+        return _Judgement(drafts, suppressed, _UNSTABLE)
     kept = _within_budget(spans.drafts, budget)
     over_budget = sum(draft.suppressed for draft in kept) - spans.stored_suppressed
-    reason = "has rare values that cannot be judged, as nearly all values are the same"
     return _Judgement(
         drafts + kept,
         suppressed + spans.suppressed + over_budget,
-        reason if spans.unjudged else None,
+        _NEARLY_CONSTANT if spans.unjudged else None,
     )
 
 
@@ -212,12 +229,26 @@ def _ranked(
     return [anomaly_of(draft, f"a{place}", stamps) for place, draft in enumerate(shown, start=1)]
 
 
-def _notes(names_by_reason: dict[str, list[str]]) -> list[str]:
+def _notes(profile: TableProfile, refusals: dict[str, Refusal], sampled: list[str]) -> list[str]:
     """One sentence per reason."""
-    notes = []
-    for reason, names in names_by_reason.items():
-        listed = ", ".join(names[:NAMES_IN_NOTE])
-        more = f" and {len(names) - NAMES_IN_NOTE} more" if len(names) > NAMES_IN_NOTE else ""
-        subject = "Column" if len(names) == 1 else "Columns"
-        notes.append(f"{subject} not judged ({reason}): {listed}{more}.")
+    by_reason: dict[str, list[str]] = {}
+    for column in profile.columns:
+        if column.name in refusals:
+            by_reason.setdefault(refusals[column.name].reason, []).append(column.name)
+    notes = [
+        _note(names, f"not judged for unusual values ({reason})")
+        for reason, names in by_reason.items()
+    ]
+    gaps = [c.name for c in profile.columns if c.nulls >= MOST_MISSING_SHARE * profile.rows > 0]
+    if gaps:
+        notes.append(_note(gaps, f"not searched for runs of missing values ({_MOSTLY_EMPTY})"))
+    if sampled:
+        what = "judged by limits fitted to a sample of the values"
+        notes.append(_note(sampled, what))
     return notes
+
+
+def _note(names: list[str], what: str) -> str:
+    listed = ", ".join(names[:NAMES_IN_NOTE])
+    more = f" and {len(names) - NAMES_IN_NOTE:,} more" if len(names) > NAMES_IN_NOTE else ""
+    return f"{'Column' if len(names) == 1 else 'Columns'} {what}: {listed}{more}."

@@ -67,18 +67,36 @@ class Anomaly:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """A numeric column whose values were not, or only partly, searched for unusual ones.
+
+    Attributes:
+        reason: a few words that follow the name in brackets, e.g. ``20 values, 30 needed``.
+        by_nature: whether it holds no measurements at all, such as identifiers.
+        partly: whether the rest of the column was judged.
+    """
+
+    column: str
+    reason: str
+    by_nature: bool = False
+    partly: bool = False
+
+
+@dataclass(frozen=True)
 class AnomalyReport:
     """The findings in a table; the content of ``anomalies.json``.
 
     Attributes:
         records: findings by severity, then score; after them the strongest suppressed ones.
         suppressed_count: all suppressed ones, stored or not.
-        notes: what was not judged, and why.
+        notes: what was not judged, and why, in sentences.
+        not_judged: the numeric columns that were not judged, in the order of the table.
     """
 
     records: list[Anomaly]
     suppressed_count: int
     notes: list[str] = field(default_factory=list)
+    not_judged: list[Unjudged] = field(default_factory=list)
     schema_version: int = ANOMALIES_SCHEMA_VERSION
 
     @property
@@ -93,4 +111,10 @@ class AnomalyReport:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "AnomalyReport":
         """Rebuild the report that `to_json` described."""
-        return cls(**document | {"records": [Anomaly(**record) for record in document["records"]]})
+        return cls(
+            **document
+            | {
+                "records": [Anomaly(**record) for record in document["records"]],
+                "not_judged": [Unjudged(**one) for one in document.get("not_judged", [])],
+            }
+        )

@@ -47,7 +47,9 @@ FILE_CODES: dict[str, FileCode] = {
     "MIXED_ENCODING": FileCode(
         422, "Parts of the file are in different encodings. Export it again as UTF-8."
     ),
-    "UNCLOSED_QUOTE": FileCode(422, "A quote is opened and never closed. Mend the named line."),
+    "UNCLOSED_QUOTE": FileCode(
+        422, "A quote is not closed where it should be. Mend the named line."
+    ),
     "MULTIPLE_TABLES": FileCode(422, "The file holds several tables. Put each in its own file."),
     "RAGGED": FileCode(
         422, "Too many rows have another number of cells than the header. Check the delimiter."

@@ -21,6 +21,7 @@ SAMPLE_ROWS = 20_000
 
 _EXPRESSIONS_PER_SCAN = 400
 _SAMPLE_TABLE = "nika_typing_sample"
+_RAW_SAMPLE = "nika_raw_sample"
 
 Key = tuple[int, Any]
 """Position of the column, and what was counted about it."""
@@ -80,15 +81,21 @@ class ColumnCounts:
         self._columns = columns
         step = -(-rows // SAMPLE_ROWS)
         self.is_sampled = step > 1
-        # The hash keeps the sample spread and free of the file's own periods.
-        where = f" WHERE h % {step} = 0" if self.is_sampled else ""
-        everything = self._cleaned(columns, where)
-        query = f"CREATE OR REPLACE TEMP TABLE {_SAMPLE_TABLE} AS FROM {everything}"
+        cells = self._cells(columns)
         if self.is_sampled:
-            con.execute(query)
-        else:
-            with unoptimized(con):
-                con.execute(query)
+            # Drawn first and cleaned afterwards: in one query, the cleaning of 20 columns next to
+            # the scan of large row groups needs more than the worker's memory.
+            # The hash keeps the sample spread and free of the file's own periods.
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_RAW_SAMPLE} AS FROM {cells} WHERE h % {step} = 0"
+            )
+            cells = _RAW_SAMPLE
+        with unoptimized(con):
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_SAMPLE_TABLE} AS "
+                f"FROM {cleaned_cells(cells, columns)}"
+            )
+        con.execute(f"DROP TABLE IF EXISTS {_RAW_SAMPLE}")
 
     def measure(self, wanted: Mapping[Key, str], *, sampled: bool = False) -> dict[Key, Any]:
         """Evaluate aggregate expressions, several hundred per scan.
@@ -111,17 +118,16 @@ class ColumnCounts:
                 row = self._con.execute(f"SELECT {expressions} FROM {_SAMPLE_TABLE}").fetchone()
         else:
             used = {n: self._columns[n] for n in sorted({position for position, _ in batch})}
-            query = f"SELECT {expressions} FROM {self._cleaned(used)}"
+            query = f"SELECT {expressions} FROM {cleaned_cells(self._cells(used), used)}"
             row = self._con.execute(query).fetchone()
         return row or ()
 
-    def _cleaned(self, columns: Mapping[int, str], where: str = "") -> str:
+    def _cells(self, columns: Mapping[int, str]) -> str:
         raw = ", ".join(f"{identifier(name)} AS c{n}" for n, name in columns.items())
-        rows = f"(SELECT hash({identifier(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
-        return cleaned_cells(rows, columns, where)
+        return f"(SELECT hash({identifier(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
 
 
-def cleaned_cells(rows: str, positions: Sequence[int] | Mapping[int, str], where: str = "") -> str:
+def cleaned_cells(rows: str, positions: Sequence[int] | Mapping[int, str]) -> str:
     """Add the cleaned cell ``t<n>`` of every raw cell ``c<n>`` to a FROM item.
 
     The white space goes in a layer of its own, so that no expression holds another one twice.
@@ -130,5 +136,5 @@ def cleaned_cells(rows: str, positions: Sequence[int] | Mapping[int, str], where
     cells = ", ".join(f"{without_tokens(f's{n}')} AS t{n}" for n in positions)
     dropped = ", ".join(f"s{n}" for n in positions)
     if not trims:
-        return f"(SELECT * FROM {rows}{where})"
-    return f"(SELECT * EXCLUDE ({dropped}), {cells} FROM (SELECT *, {trims} FROM {rows}{where}))"
+        return f"(SELECT * FROM {rows})"
+    return f"(SELECT * EXCLUDE ({dropped}), {cells} FROM (SELECT *, {trims} FROM {rows}))"

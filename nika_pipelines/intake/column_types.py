@@ -12,9 +12,9 @@ sample only eliminates: what decides is counted over the whole column.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nika_pipelines.intake import cell_readings, semantic_types
 from nika_pipelines.intake.codes import WarningCode
@@ -25,11 +25,8 @@ from nika_pipelines.intake.column_counts import (
     count_rows,
     unoptimized,
 )
-from nika_pipelines.intake.records import (
-    Column,
-    ColumnType,
-    IntakeWarning,
-)
+from nika_pipelines.intake.near_types import NearType, near_type_warnings
+from nika_pipelines.intake.records import Column, ColumnType, IntakeWarning
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal, parquet_rows
 
@@ -105,20 +102,14 @@ def infer_columns(
         settings: shares of the vote.
 
     Returns:
-        The columns, and warnings about ambiguous dates and cells that look like formulas.
+        The columns, and warnings about ambiguous dates, columns that a few cells keep text, and
+        cells that look like formulas.
     """
     source = parquet_rows(text_parquet)
     rows = count_rows(con, source)
-    evidence = {n: _Evidence() for n in range(len(names))}
-    for batch in _batches(rows, len(names)):
-        counts = ColumnCounts(con, source, rows, {n: names[n] for n in batch})
-        of_batch = {n: evidence[n] for n in batch}
-        _count_families(counts, of_batch)
-        _count_formats(counts, of_batch)
-        _count_everything(counts, of_batch)
-    collected = list(evidence.values())
-    chosen, ambiguous = _choose(collected, settings.type_vote_share)
-    chosen = _spare_rows(chosen, collected, rows * settings.max_bad_row_share)
+    collected = _collect(con, source, rows, names)
+    voted, ambiguous = _choose(collected, settings.type_vote_share)
+    chosen = _spare_rows(voted, collected, rows * settings.max_bad_row_share)
     columns = [
         _column(name, source, hypothesis, found)
         for name, source, hypothesis, found in zip(
@@ -128,6 +119,13 @@ def infer_columns(
     warnings = [
         _ambiguous_date(columns[n]) for n in ambiguous if columns[n].type in ("date", "timestamp")
     ]
+    near = [
+        _near_type(name, found, "vote" if vote == TEXT else "rows")
+        for name, found, vote, choice in zip(names, collected, voted, chosen, strict=True)
+        if choice == TEXT
+    ]
+    columns = _without_meaning(columns, {one.name for one in near if one.is_worth_telling})
+    warnings += near_type_warnings(con, text_parquet, rows, near, settings)
     return columns, warnings + _formula_warnings(
         {
             c.name: e.facts["formulas"]
@@ -135,6 +133,30 @@ def infer_columns(
             if _is_text(c)
         }
     )
+
+
+def contracted_text_warnings(
+    con: "DuckDBPyConnection",
+    text_parquet: Path,
+    columns: Sequence[Column],
+    settings: Settings,
+) -> list[IntakeWarning]:
+    """Warn of columns that only an inferred contract keeps text: its first file had bad cells.
+
+    Args:
+        con: a connection whose time zone is UTC.
+        text_parquet: the text table.
+        columns: its columns as the contract has them.
+        settings: shares of the vote.
+    """
+    names = [column.name for column in columns if _is_text(column)]
+    source = parquet_rows(text_parquet)
+    rows = count_rows(con, source)
+    collected = _collect(con, source, rows, names)
+    for found in collected:
+        _drop_deliberate_text(found)
+    near = [_near_type(name, of, "contract") for name, of in zip(names, collected, strict=True)]
+    return near_type_warnings(con, text_parquet, rows, near, settings)
 
 
 def formula_warnings(
@@ -160,6 +182,20 @@ def _is_text(column: Column) -> bool:
 
 
 # Counting
+
+
+def _collect(
+    con: "DuckDBPyConnection", source: str, rows: int, names: Sequence[str]
+) -> list[_Evidence]:
+    """Count the three passes over all columns, in batches."""
+    evidence = {n: _Evidence() for n in range(len(names))}
+    for batch in _batches(rows, len(names)):
+        counts = ColumnCounts(con, source, rows, {n: names[n] for n in batch})
+        of_batch = {n: evidence[n] for n in batch}
+        _count_families(counts, of_batch)
+        _count_formats(counts, of_batch)
+        _count_everything(counts, of_batch)
+    return list(evidence.values())
 
 
 def _batches(rows: int, columns: int) -> list[range]:
@@ -387,14 +423,19 @@ def _choose(evidence: list[_Evidence], vote: float) -> tuple[list[Hypothesis], l
 
 def _best(found: _Evidence, vote: float) -> list[Hypothesis]:
     """The hypotheses that fit the most cells, simplest first; text if none wins the vote."""
-    if found.facts.get("fragile"):
-        found.fits = {h: n for h, n in found.fits.items() if h.type not in ("integer", "float")}
-    if found.facts.get("first_currency") != found.facts.get("last_currency"):
-        found.fits = {}
+    _drop_deliberate_text(found)
     most = max(found.fits.values(), default=0)
     if not most or most < vote * found.filled:
         return [TEXT]
     return [hypothesis for hypothesis, fit in found.fits.items() if fit == most]
+
+
+def _drop_deliberate_text(found: _Evidence) -> None:
+    """Take out what would damage values: numbers with leading zeros, mixed currencies."""
+    if found.facts.get("fragile"):
+        found.fits = {h: n for h, n in found.fits.items() if h.type not in ("integer", "float")}
+    if found.facts.get("first_currency") != found.facts.get("last_currency"):
+        found.fits = {}
 
 
 def _uses_decimal_comma(tied: list[list[Hypothesis]]) -> bool:
@@ -473,7 +514,28 @@ def _column(name: str, source: str, hypothesis: Hypothesis, found: _Evidence) ->
     return Column(name, hypothesis.type, meaning, source, hypothesis.format, unit)
 
 
+def _without_meaning(columns: list[Column], near: set[str]) -> list[Column]:
+    """Nearly typed columns as plain text: as numbers they would be neither ids nor categories."""
+    return [
+        replace(column, semantic_type="text")
+        if column.name in near
+        and column.semantic_type in ("id", "category")
+        and not semantic_types.is_called_id(column.name)
+        else column
+        for column in columns
+    ]
+
+
 # Warnings
+
+
+def _near_type(
+    name: str, found: _Evidence, kept_by: Literal["vote", "rows", "contract"]
+) -> NearType:
+    """The type that fits most of a text column's cells, the simplest of equals."""
+    best = max(found.fits, key=lambda hypothesis: found.fits[hypothesis], default=TEXT)
+    fits = found.fits.get(best, 0)
+    return NearType(name, best.type, best.format, found.filled, fits, kept_by)
 
 
 def _ambiguous_date(column: Column) -> IntakeWarning:
@@ -493,6 +555,7 @@ def _formula_warnings(counts: Mapping[str, int]) -> list[IntakeWarning]:
         IntakeWarning(
             WarningCode.FORMULA_LIKE.value,
             f"Text cells that a spreadsheet would run as a formula, in {columns}; "
-            "they are stored as written and escaped in exports.",
+            "they are kept exactly as written, also in CSV files made of this table. Open those "
+            "in a spreadsheet only with such columns imported as text.",
         )
     ]

@@ -7,6 +7,7 @@ whole. Does not belong here: what follows from a contract (`contract`).
 import datetime as dt
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,13 @@ SCHEMA_VERSION = 1
 Bound = int | float | str
 """A limit or a listed value; dates and timestamps are ISO text."""
 
+_USUAL_MEANING: dict[ColumnType, SemanticType] = {
+    "integer": "measure",
+    "float": "measure",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "date",
+}
 _HEADER = """\
 # The contract of dataset {dataset}. Edit it freely, then retry a file or drop the next one.
 # While status is "inferred", columns and types are enforced; ge, le, isin, pattern, nullable and
@@ -42,7 +50,7 @@ class ColumnRule:
     Attributes:
         name: as in the typed table.
         type: storage type.
-        semantic_type: what the values mean.
+        semantic_type: what the values mean; ``text`` becomes what suits another type.
         format: how text is read into the type (see `cell_readings`).
         unit: a currency sign or ``%``.
         nullable: whether cells may be empty.
@@ -66,6 +74,11 @@ class ColumnRule:
     isin: tuple[Bound, ...] | None = None
     pattern: str | None = None
     description: str = ""
+
+    def __post_init__(self) -> None:
+        # Whoever changes only the type of a text column gets its statistics nevertheless.
+        if self.semantic_type == "text" and self.type != "text":
+            object.__setattr__(self, "semantic_type", _USUAL_MEANING[self.type])
 
     def column(self, source_name: str) -> Column:
         """The column of a table that follows this rule."""
@@ -94,8 +107,8 @@ def load_contract(path: Path) -> Contract:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError(path, "the file", f"is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ContractError(path, "the file", f"is not YAML: {_yaml_problem(error)}") from error
     return _contract(path, document)
 
 
@@ -104,19 +117,24 @@ def save_contract(contract: Contract, path: Path) -> None:
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    document = {
+    document = contract_document(contract)
+    text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    dataset = shlex.quote(re.sub(r"\s+", " ", contract.dataset))
+    draft.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
+    draft.replace(path)
+
+
+def contract_document(contract: Contract) -> dict[str, Any]:
+    """The content of a contract's file, ready for YAML and JSON."""
+    return {
         "schema_version": SCHEMA_VERSION,
         "dataset": contract.dataset,
         "version": contract.version,
         "status": contract.status,
         "columns": [_plain(rule) for rule in contract.columns],
     }
-    text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    dataset = re.sub(r"\s+", " ", contract.dataset)
-    draft.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _plain(rule: ColumnRule) -> dict[str, Any]:
@@ -130,6 +148,16 @@ def _plain(rule: ColumnRule) -> dict[str, Any]:
     if rule.isin is not None:
         kept["isin"] = list(rule.isin)
     return kept
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What the YAML parser found, on one line, with its place if it has one."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    problem = getattr(error, "problem", None) or f"a value cannot be read: {error}"
+    context = getattr(error, "context", None)
+    told = f"{problem} ({context})" if context else problem
+    return place + " ".join(told.split())[:300]
 
 
 def _contract(path: Path, document: Any) -> Contract:

@@ -90,7 +90,7 @@ def decode_file(source: Path, work: Path) -> DecodedText:
         if encoding is None and not look.nuls:
             return DecodedText(source, "utf-8")
         return _transcode(source, work, [encoding or "utf-8"])
-    _refuse_mixture(look.sample)
+    _refuse_mixture(look.sample, source)
     return _transcode(source, work, _guesses(look.sample))
 
 
@@ -172,24 +172,48 @@ def _refuse_binary(look: _Look) -> None:
         raise UploadRejected(
             "NUL_PADDING" if look.controls <= MAX_CONTROL_SHARE else "NOT_TEXT",
             f"{look.nuls:,} of {look.size:,} bytes are NUL.",
-            {"nul_bytes": look.nuls, "size_bytes": look.size},
+            {"detected": look.nuls, "limit": PADDING_NULS, "size_bytes": look.size},
         )
     if look.controls > MAX_CONTROL_SHARE:
         raise not_text(look.controls)
 
 
-def _refuse_mixture(sample: bytes) -> None:
+def _refuse_mixture(sample: bytes, source: Path) -> None:
     """Refuse a file with lines of valid multi-byte UTF-8 and lines of something else."""
     lines = [line for line in sample.split(b"\n") if not line.isascii()]
     # The sample may cut its last line inside a character.
-    valid = sum(1 for line in lines[: len(lines) - 1 or 1] if _is_utf8(line))
-    invalid = len(lines) - valid
-    if valid and valid >= 0.02 * invalid:
-        raise UploadRejected(
-            "MIXED_ENCODING",
-            f"Of the lines beyond ASCII, {valid} are UTF-8 and {invalid} are not.",
-            {"utf8_lines": valid, "other_lines": invalid},
-        )
+    whole = lines[: len(lines) - 1 or 1]
+    valid = [line for line in whole if _is_utf8(line)]
+    others = len(lines) - len(valid)
+    if not valid or len(valid) < 0.02 * others:
+        return
+    other = next((line for line in whole if not _is_utf8(line)), lines[-1])
+    first_valid, first_other = _line_of(source, valid[0]), _line_of(source, other)
+    raise UploadRejected(
+        "MIXED_ENCODING",
+        f"Line {first_other:,} is not UTF-8, but line {first_valid:,} is. Of the lines beyond "
+        f"ASCII that were compared, {len(valid):,} are UTF-8 and {others:,} are not.",
+        {
+            "line": first_other,
+            "first_utf8_line": first_valid,
+            "utf8_lines": len(valid),
+            "other_lines": others,
+        },
+    )
+
+
+def _line_of(source: Path, wanted: bytes) -> int:
+    """The 1-based line in which the bytes first come; they are of one line."""
+    line, rest = 1, b""
+    for chunk in _chunks(source):
+        window = rest + chunk
+        place = window.find(wanted)
+        if place >= 0:
+            return line + window.count(b"\n", 0, place)
+        seen = max(0, len(window) - len(wanted) + 1)
+        line += window.count(b"\n", 0, seen)
+        rest = window[seen:]
+    return line
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -272,10 +296,16 @@ def _transcode(source: Path, work: Path, encodings: list[str]) -> DecodedText:
         if not characters:
             raise UploadRejected("EMPTY_FILE", "The file holds only a byte order mark or blanks.")
         if nuls > PADDING_NULS and nuls > MAX_NUL_SHARE * characters:
-            raise UploadRejected("NUL_PADDING", f"The text holds {nuls:,} NUL characters.")
+            raise UploadRejected(
+                "NUL_PADDING",
+                f"The text holds {nuls:,} NUL characters beside {characters:,} others.",
+                {"detected": nuls, "limit": PADDING_NULS},
+            )
         return DecodedText(target, _plain_name(encoding), nuls)
     raise UploadRejected(
-        "NOT_TEXT", "No text encoding fits the content.", {"detected": encodings[0]}
+        "NOT_TEXT",
+        f"No text encoding fits the content; {', '.join(encodings)} were tried.",
+        {"detected": encodings[0]},
     )
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MIN_LINE_SIZE = 2_000_000
+_GROUP_BYTES = 8_000_000
+_FEWEST_GROUP_ROWS, _MOST_GROUP_ROWS = 2_048, 122_880
 _ROW_CODES = {
     Kind.SHORT: RowCode.SHORT_ROW,
     Kind.LONG: RowCode.LONG_ROW,
@@ -191,11 +193,20 @@ def _copy_to(
         f"SELECT {columns}, l.{line} AS {identifier(LINE_COLUMN)} "
         f"FROM {source} t POSITIONAL JOIN {lines} l"
     )
+    group = _row_group_rows(reading.path, survey)
     try:
-        connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
+        connection.execute(
+            f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group})"
+        )
     except duckdb.Error as error:
         raise _Mismatch(str(error).split("\n", 1)[0]) from error
     _check_counts(connection, reading, source, target, survey.accepted)
+
+
+def _row_group_rows(path: Path, survey: Survey) -> int:
+    """Rows of a row group: whoever reads the table holds one of them per thread in memory."""
+    record_bytes = max(1, path.stat().st_size // max(1, survey.total))
+    return min(_MOST_GROUP_ROWS, max(_FEWEST_GROUP_ROWS, _GROUP_BYTES // record_bytes))
 
 
 def _cell(place: int, reading: Reading) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import (
@@ -30,14 +30,20 @@ from nika_pipelines.intake.records import Dialect, IntakeWarning, RowBalance, Te
 from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
 from nika_pipelines.intake.survey import (
     ACCEPTED,
+    BAD_RECORDS,
+    BadRecord,
     Kind,
     Layout,
     Survey,
     recount_footer,
     survey_file,
+    unclosed_quote,
     without_quotes,
 )
 from nika_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from nika_pipelines.intake.spreadsheet import SheetText
 
 TEXT_PARQUET = "text.parquet"
 REJECTS_PARQUET = "rejects.parquet"
@@ -96,6 +102,7 @@ class _Text:
     removed_nuls: int = 0
     sheet_rows: int | None = None
     other_tables: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[IntakeWarning] = field(default_factory=list)
 
 
 def _open_text(source: Path, work: Path, clock: dict[str, float], dialect: Dialect | None) -> _Text:
@@ -115,7 +122,27 @@ def _open_workbook(source: Path, work: Path, settings: Settings, clock: dict[str
     with _timed(clock, "workbook"):
         sheet = extract_sheet(source, work, settings)
     guess = DialectGuess(Dialect(",", '"', sheet=sheet.sheet))
-    return _Text(sheet.path, guess, None, sheet_rows=sheet.rows, other_tables=sheet.others)
+    return _Text(
+        sheet.path,
+        guess,
+        None,
+        sheet_rows=sheet.rows,
+        other_tables=sheet.others,
+        warnings=_lost_formulas(sheet),
+    )
+
+
+def _lost_formulas(sheet: "SheetText") -> list[IntakeWarning]:
+    if not sheet.lost_formulas:
+        return []
+    least = "" if sheet.formulas_complete else "At least "
+    formulas, have = ("formula", "has") if sheet.lost_formulas == 1 else ("formulas", "have")
+    message = (
+        f"{least}{sheet.lost_formulas:,} {formulas} of sheet {sheet.sheet!r} (first in "
+        f"{sheet.first_lost}) {have} no stored value; such cells were read as empty. Open and "
+        "save the workbook in Excel, then drop it again."
+    )
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH, message)]
 
 
 def _read_decoded(
@@ -202,7 +229,11 @@ def _unused_byte(path: Path) -> str:
         while chunk := stream.read(1_048_576):
             unused = [character for character in unused if character.encode() not in chunk]
     if not unused:
-        raise UploadRejected("NOT_TEXT", "The file uses every separator character at once.")
+        raise UploadRejected(
+            "NOT_TEXT",
+            "The file uses every separator character at once.",
+            {"detected": [f"0x{ord(character):02x}" for character in STAND_INS]},
+        )
     return unused[0]
 
 
@@ -265,19 +296,21 @@ def judge(survey: Survey, structure: Structure, settings: Settings) -> None:
         UploadRejected: UNCLOSED_QUOTE, MULTIPLE_TABLES, RAGGED, FIELD_TOO_LONG or NO_DATA_ROWS.
     """
     if survey.open_lines > max(1, _MAX_OPEN_SHARE * survey.physical_lines):
-        line = survey.physical_lines - survey.open_lines + 1
+        raise unclosed_quote(survey.open_line, survey.open_lines)
+    if survey.other_table_line is not None:
         raise UploadRejected(
-            "UNCLOSED_QUOTE",
-            f"The record that begins in line {line} opens a quote that is never closed.",
-            {"line": line, "lines_swallowed": survey.open_lines},
-        )
-    if survey.other_table:
-        raise UploadRejected(
-            "MULTIPLE_TABLES", "Below a blank line another table with other columns begins."
+            "MULTIPLE_TABLES",
+            f"In line {survey.other_table_line:,}, below a blank line, another table with other "
+            "columns begins.",
+            {"line": survey.other_table_line},
         )
     _judge_rejected(survey, structure, settings)
     if not survey.accepted:
-        raise UploadRejected("NO_DATA_ROWS", "No row has the columns of the header.")
+        raise UploadRejected(
+            "NO_DATA_ROWS",
+            f"No row has the {structure.width} cells of the header{_first_ragged(survey)}.",
+            {"expected_cells": structure.width},
+        )
 
 
 def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) -> None:
@@ -288,21 +321,58 @@ def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) ->
     if ragged == survey.rejected and bad < _FEW_BAD_ROWS and bad <= good:
         return
     share = bad / (bad + good)
-    details = {"bad_share": round(share, 4), "limit": settings.max_bad_row_share}
+    details = {"detected": round(share, 4), "limit": settings.max_bad_row_share}
     if survey.records[Kind.FIELD] > ragged:
-        raise UploadRejected("FIELD_TOO_LONG", "Cells are longer than allowed.", details)
+        raise _fields_too_long(survey.first_bad[Kind.FIELD][0], settings)
     if survey.lines[Kind.QUOTE] > ragged:
-        raise UploadRejected("UNCLOSED_QUOTE", "Quotes swallow many lines.", details)
+        lines = [record.line for record in survey.first_bad[Kind.QUOTE]]
+        raise UploadRejected(
+            "UNCLOSED_QUOTE",
+            f"Quotes do not match and swallow {survey.lines[Kind.QUOTE]:,} lines, first in the "
+            f"record that begins in line {lines[0]:,}.",
+            details | {"line": lines[0], "first_lines": lines},
+        )
     if survey.longest_other_run >= max(_FEW_BAD_ROWS, 0.5 * survey.rejected):
         raise UploadRejected(
             "MULTIPLE_TABLES",
-            f"{survey.longest_other_run:,} rows in a row agree on another number of cells.",
-            details,
+            f"{survey.longest_other_run:,} rows in a row, from line {survey.other_run_line:,} on, "
+            f"agree on another number of cells than {structure.width}.",
+            details | {"line": survey.other_run_line},
         )
     raise UploadRejected(
         "RAGGED",
-        f"{share:.0%} of the rows do not have the {structure.width} cells of the table.",
-        details,
+        f"{share:.0%} of the rows do not have the {structure.width} cells of the table"
+        f"{_first_ragged(survey)}.",
+        details
+        | {
+            "expected_cells": structure.width,
+            "first_lines": {one.line: one.fields for one in _ragged(survey)},
+        },
+    )
+
+
+def _ragged(survey: Survey) -> list[BadRecord]:
+    """The first records with another number of cells, in file order."""
+    found = [one for kind in (Kind.SHORT, Kind.LONG) for one in survey.first_bad.get(kind, [])]
+    return sorted(found, key=lambda one: one.line)[:BAD_RECORDS]
+
+
+def _first_ragged(survey: Survey) -> str:
+    told = ", ".join(f"line {one.line:,} has {one.fields:,}" for one in _ragged(survey))
+    return f": {told}" if told else ""
+
+
+def _fields_too_long(first: BadRecord, settings: Settings) -> UploadRejected:
+    return UploadRejected(
+        "FIELD_TOO_LONG",
+        f"Too many rows hold a cell over {settings.max_field_bytes:,} bytes: in line "
+        f"{first.line:,}, cell {first.longest_cell:,} has {first.cell_bytes:,}.",
+        {
+            "line": first.line,
+            "column": first.longest_cell,
+            "detected": first.cell_bytes,
+            "limit": settings.max_field_bytes,
+        },
     )
 
 
@@ -330,16 +400,24 @@ def balance_of(survey: Survey, sheet_rows: int | None) -> RowBalance:
 def _warnings(
     text: _Text, structure: Structure, footer: list[list[str | None]]
 ) -> list[IntakeWarning]:
-    warnings = list(structure.warnings)
+    warnings = [*text.warnings, *structure.warnings]
     if text.guess.unsure:
         warnings.append(IntakeWarning(WarningCode.DIALECT_UNSURE, text.guess.unsure))
     if text.removed_nuls:
         message = f"{text.removed_nuls} NUL bytes were removed."
         warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, message))
     if footer:
-        message = f"The last {len(footer)} rows are totals or notes; they are kept apart."
+        message = (
+            f"The last {_counted(len(footer), 'row')} of the file are totals or notes: kept as "
+            "text and flagged as footer, but left out of the typed table, so of types and "
+            "statistics."
+        )
         warnings.append(IntakeWarning(WarningCode.FOOTER_KEPT, message))
     return warnings
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 @contextmanager

@@ -85,8 +85,9 @@ class RowBalance:
     """The invariant of intake, in physical lines of the decoded file.
 
     ``physical_lines == preamble + header + blank + footer + accepted_lines + rejected_lines``,
-    where `records` was counted by a pass that is independent of the parser. Footer rows are
-    kept in the text table's file but are not data. For workbooks a line is a sheet row.
+    where `records` was counted by a pass that is independent of the parser. Footer rows are no
+    data: neither Parquet file holds them, `TextTable.footer` does, and the CSV that `inspect`
+    writes ends with them. For workbooks a line is a sheet row.
     """
 
     physical_lines: int

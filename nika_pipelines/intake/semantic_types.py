@@ -93,6 +93,11 @@ def semantic_type(
     return _of_number(column_type, words, unit, facts)
 
 
+def is_called_id(name: str) -> bool:
+    """Whether a header says that its column identifies something."""
+    return _ID_NAME.search(_words(name)) is not None
+
+
 def _words(name: str) -> str:
     """A header in snake case: ``customerID`` and ``Customer Id`` become ``customer_id``."""
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)

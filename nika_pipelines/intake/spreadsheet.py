@@ -29,12 +29,19 @@ _ROOT = re.compile(rb"<[A-Za-z_]")
 
 @dataclass(frozen=True)
 class SheetText:
-    """One sheet as CSV: comma, double quote, LF; a record is a sheet row."""
+    """One sheet as CSV: comma, double quote, LF; a record is a sheet row.
+
+    ``lost_formulas`` of its cells (or more, unless ``formulas_complete``) have a formula and no
+    stored value, the first in ``first_lost``; they are empty in the CSV.
+    """
 
     path: Path
     sheet: str
     rows: int
     others: list[dict[str, Any]]
+    lost_formulas: int = 0
+    first_lost: str | None = None
+    formulas_complete: bool = True
 
 
 def extract_sheet(source: Path, work: Path, settings: Settings) -> SheetText:
@@ -48,8 +55,16 @@ def extract_sheet(source: Path, work: Path, settings: Settings) -> SheetText:
     target = work / "sheet.csv"
     answer = _run_child(source, target, settings)
     if answer["sheet"] is None:
-        raise UploadRejected("EMPTY_FILE", "No sheet of the workbook holds a cell.")
-    return SheetText(target, answer["sheet"], answer["rows"], answer["others"])
+        raise UploadRejected("EMPTY_FILE", "No sheet of the workbook holds a cell with a value.")
+    return SheetText(
+        path=target,
+        sheet=answer["sheet"],
+        rows=answer["rows"],
+        others=answer["others"],
+        lost_formulas=answer["lost_formulas"],
+        first_lost=answer["first_lost"],
+        formulas_complete=answer["formulas_complete"],
+    )
 
 
 def check_archive(source: Path, settings: Settings) -> None:
@@ -91,11 +106,23 @@ def _check_sizes(parts: list[zipfile.ZipInfo], settings: Settings) -> None:
             f"The workbook has {len(parts):,} parts; at most {settings.zip_max_entries:,} are taken.",
             {"detected": len(parts), "limit": settings.zip_max_entries},
         )
-    if total > settings.zip_max_total_bytes or ratio > settings.zip_max_ratio:
+    if total > settings.zip_max_total_bytes:
         raise UploadRejected(
             "ZIP_BOMB",
-            f"The workbook unpacks to {total:,} bytes, {ratio:.0f} times its packed size.",
+            f"The workbook unpacks to {total:,} bytes; at most {settings.zip_max_total_bytes:,} "
+            "are taken.",
             {"detected": total, "limit": settings.zip_max_total_bytes, "ratio": round(ratio, 1)},
+        )
+    if ratio > settings.zip_max_ratio:
+        raise UploadRejected(
+            "ZIP_BOMB",
+            f"The workbook unpacks to {ratio:.0f} times its packed size; at most "
+            f"{settings.zip_max_ratio:g} times are taken.",
+            {
+                "detected": round(ratio, 1),
+                "limit": settings.zip_max_ratio,
+                "ratio": round(ratio, 1),
+            },
         )
 
 
@@ -109,7 +136,11 @@ def _check_names(names: list[str]) -> None:
         if ".." in re.split(r"[\\/]", name) or name.startswith(("/", "\\")):
             raise _unsupported("A part of the workbook lies outside of it.", "path traversal")
         if _MACRO_PARTS.search(name):
-            raise UploadRejected("MACRO_PRESENT", "The workbook holds macros.")
+            raise UploadRejected(
+                "MACRO_PRESENT",
+                f"The workbook holds macros: {name[:100]!r}.",
+                {"detected": name[:100]},
+            )
         if "externallinks/" in name.lower():
             raise _unsupported("The workbook links to other files.", "external links")
     if "[Content_Types].xml" not in names or not any(name.startswith("xl/") for name in names):

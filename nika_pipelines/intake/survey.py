@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
 
 TAIL_RECORDS = 12
+BAD_RECORDS = 3
+"""Rejected records of each kind that a refusal names."""
 
 
 class Kind(IntEnum):
@@ -76,9 +78,23 @@ class TailRecord:
     after_blank: bool
 
 
+@dataclass(frozen=True)
+class BadRecord:
+    """A rejected record: its line, its number of cells, and its longest cell with its bytes."""
+
+    line: int
+    fields: int
+    longest_cell: int
+    cell_bytes: int
+
+
 @dataclass
 class Survey:
-    """The counts of one pass; positions in the lists are values of `Kind`."""
+    """The counts of one pass; positions in the lists are values of `Kind`.
+
+    ``open_line`` is where a quote opens that is never closed, ``other_table_line`` where another
+    table begins, ``other_run_line`` where the longest run of other records does.
+    """
 
     records: list[int] = field(default_factory=lambda: [0] * len(Kind))
     lines: list[int] = field(default_factory=lambda: [0] * len(Kind))
@@ -89,8 +105,11 @@ class Survey:
     carriage_ends: int = 0
     lone_carriage_ends: int = 0
     open_lines: int = 0
-    other_table: bool = False
+    open_line: int = 0
+    other_table_line: int | None = None
     longest_other_run: int = 0
+    other_run_line: int = 0
+    first_bad: dict[Kind, list[BadRecord]] = field(default_factory=dict)
     tail: deque[TailRecord] = field(default_factory=lambda: deque(maxlen=TAIL_RECORDS))
 
     @property
@@ -167,10 +186,11 @@ def survey_file(path: Path, marks: Marks, layout: Layout, settings: Settings) ->
             raise UploadRejected(
                 "TOO_MANY_ROWS",
                 f"The table has more than {settings.max_rows:,} rows.",
-                {"limit": settings.max_rows},
+                {"detected": survey.accepted, "limit": settings.max_rows},
             )
         if survey.longest > settings.max_line_bytes:
-            raise _line_too_long(survey.longest, settings)
+            place = int((piece.cut.stops - piece.cut.starts).argmax())
+            raise _line_too_long(survey.longest, int(piece.line_numbers()[place]), settings)
     return survey
 
 
@@ -203,10 +223,16 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     above = max(0, data_from - piece.first_number)
     survey.lines_above_data += int(cut.lines[:above].sum())
     survey.irregular |= _irregular(piece, above)
-    survey.other_table |= _starts_another_table(piece, blank_before)
-    survey.longest_other_run = max(survey.longest_other_run, _longest_other_run(piece))
+    if survey.other_table_line is None:
+        survey.other_table_line = _starts_another_table(piece, blank_before)
+    run, line = _longest_other_run(piece)
+    if run > survey.longest_other_run:
+        survey.longest_other_run, survey.other_run_line = run, line
     if cut.inside_quote and cut.used == len(piece.block):
         survey.open_lines = int(cut.lines[-1])
+        first = int(piece.line_numbers()[-1])
+        survey.open_line = _line_of_open_quote(piece.block, cut, int(cut.starts[-1]), first)
+    _remember_bad(survey, piece)
     _remember_tail(survey, piece, blank_before)
     return bool(kinds[-1] == Kind.BLANK)
 
@@ -232,33 +258,68 @@ def _irregular(piece: Classified, above: int) -> bool:
     return bool(plain.size != cut.starts.size - above)
 
 
-def _starts_another_table(piece: Classified, blank_before: bool) -> bool:
-    """Whether below a blank line come records that agree on another number of cells."""
+def _line_of_open_quote(block: bytes, cut: Cut, start: int, line: int) -> int:
+    """The line of the cell that a record, which starts at ``start``, leaves open.
+
+    A quote opens a cell at its start only: behind the record's last delimiter.
+    """
+    last = int(cut.delimiters[-1]) if cut.delimiters.size else start
+    above = block[start : max(start, last)]
+    return line + above.count(b"\n") + above.count(b"\r") - above.count(b"\r\n")
+
+
+def _remember_bad(survey: Survey, piece: Classified) -> None:
+    """Keep the first rejected records of each kind, for the refusal's message."""
+    import numpy as np
+
+    for kind in REJECTED:
+        kept = survey.first_bad.setdefault(kind, [])
+        missing = BAD_RECORDS - len(kept)
+        for place in np.flatnonzero(piece.kinds == kind)[: max(0, missing)].tolist():
+            line = int(piece.line_numbers()[place])
+            kept.append(BadRecord(line, int(piece.cut.fields[place]), *_longest(piece.cut, place)))
+
+
+def _longest(cut: Cut, place: int) -> tuple[int, int]:
+    """The 1-based place and the bytes of a record's longest cell."""
+    import numpy as np
+
+    start, end = int(cut.starts[place]), int(cut.ends[place])
+    first, behind = np.searchsorted(cut.delimiters, [start, end])
+    borders = np.concatenate(([start - 1], cut.delimiters[first:behind], [end]))
+    lengths = np.diff(borders) - 1
+    return int(lengths.argmax()) + 1, int(lengths.max())
+
+
+def _starts_another_table(piece: Classified, blank_before: bool) -> int | None:
+    """The line where, below a blank one, records begin that agree on another number of cells."""
     import numpy as np
 
     wrong = (piece.kinds == Kind.SHORT) | (piece.kinds == Kind.LONG)
     if not wrong.any():
-        return False
+        return None
     blank = piece.kinds == Kind.BLANK
     after_blank = np.concatenate((np.array([blank_before]), blank[:-1]))
     fields = piece.cut.fields
     heads = np.flatnonzero(wrong & after_blank & (fields > 1))
     heads = heads[heads + 1 < fields.size]
-    run = wrong[heads + 1] & (fields[heads + 1] == fields[heads])
-    return bool(run.any())
+    begins = heads[wrong[heads + 1] & (fields[heads + 1] == fields[heads])]
+    return int(piece.line_numbers()[begins[0]]) if begins.size else None
 
 
-def _longest_other_run(piece: Classified) -> int:
-    """The most records in a row that agree on the same wrong number of cells."""
+def _longest_other_run(piece: Classified) -> tuple[int, int]:
+    """The most records in a row that agree on the same wrong number of cells, and their line."""
     import numpy as np
 
     wrong = (piece.kinds == Kind.SHORT) | (piece.kinds == Kind.LONG)
     if not wrong.any():
-        return 0
-    fields = np.where(wrong, piece.cut.fields, 0)[piece.kinds != Kind.BLANK]
+        return 0, 0
+    filled = piece.kinds != Kind.BLANK
+    fields = np.where(wrong, piece.cut.fields, 0)[filled]
     begins = np.flatnonzero(np.diff(fields, prepend=-1))
-    lengths = np.diff(begins, append=fields.size)
-    return int(lengths[fields[begins] > 1].max(initial=0))
+    lengths = np.diff(begins, append=fields.size) * (fields[begins] > 1)
+    longest = int(lengths.argmax())
+    return int(lengths[longest]), int(piece.line_numbers()[filled][begins[longest]])
 
 
 def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> None:
@@ -345,10 +406,7 @@ def _mark_too_long(cut: Cut, kinds: "Kinds", limit: int) -> None:
     import numpy as np
 
     for place in np.flatnonzero(cut.ends - cut.starts > limit).tolist():
-        start, end = int(cut.starts[place]), int(cut.ends[place])
-        first, behind = np.searchsorted(cut.delimiters, [start, end])
-        borders = np.concatenate(([start - 1], cut.delimiters[first:behind], [end]))
-        if int(np.diff(borders).max()) - 1 > limit:
+        if _longest(cut, place)[1] > limit:
             kinds[place] = Kind.FIELD
 
 
@@ -403,17 +461,24 @@ def _refuse_endless(block: bytes, cut: Cut, line: int, settings: Settings) -> No
     if len(block) <= settings.max_line_bytes:
         return
     if cut.inside_quote and b"\n" in block:
-        raise UploadRejected(
-            "UNCLOSED_QUOTE",
-            f"The record that begins in line {line} opens a quote that is never closed.",
-            {"line": line},
-        )
-    raise _line_too_long(len(block), settings)
+        raise unclosed_quote(_line_of_open_quote(block, cut, 0, line))
+    raise _line_too_long(len(block), line, settings)
 
 
-def _line_too_long(length: int, settings: Settings) -> UploadRejected:
+def unclosed_quote(line: int, swallowed: int | None = None) -> UploadRejected:
+    """The refusal of a file whose rest, ``swallowed`` lines if known, lies in one quoted cell."""
+    lines = f" {swallowed:,} lines are read as one cell." if swallowed else ""
+    return UploadRejected(
+        "UNCLOSED_QUOTE",
+        f"The quote that opens in line {line:,} is never closed.{lines}",
+        {"line": line} | ({"lines_swallowed": swallowed} if swallowed else {}),
+    )
+
+
+def _line_too_long(length: int, line: int, settings: Settings) -> UploadRejected:
     return UploadRejected(
         "LINE_TOO_LONG",
-        f"A record has at least {length:,} bytes; at most {settings.max_line_bytes:,} are taken.",
-        {"detected": length, "limit": settings.max_line_bytes},
+        f"The record that begins in line {line:,} has at least {length:,} bytes; at most "
+        f"{settings.max_line_bytes:,} are taken.",
+        {"line": line, "detected": length, "limit": settings.max_line_bytes},
     )

@@ -15,7 +15,11 @@ from nika_pipelines.engine import connect
 from nika_pipelines.intake import contract as contracts
 from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
 from nika_pipelines.intake.column_counts import unoptimized
-from nika_pipelines.intake.column_types import formula_warnings, infer_columns
+from nika_pipelines.intake.column_types import (
+    contracted_text_warnings,
+    formula_warnings,
+    infer_columns,
+)
 from nika_pipelines.intake.contract import Contract, ContractError, ContractOutcome
 from nika_pipelines.intake.documents import (
     MOST_REJECTS_LISTED,
@@ -38,6 +42,8 @@ from nika_pipelines.sql import identifier, literal, parquet_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+_REJECTS_TOLD = 3
 
 OnStage = Callable[[str, float], None]
 """Called after each stage with its name and its seconds."""
@@ -148,12 +154,14 @@ def _type_and_validate(
             typed = _typed(con, text, known, settings)
         with _stage("casting", on_stage):
             _cast(con, typed, table, out_dir)
-            _refuse_if_bad(typed, settings)
+            _refuse_if_bad(con, typed, settings)
         with _stage("contract", on_stage):
             if known is not None:
-                outcome = contracts.validate(known, table, con)
+                # What is only inferred may be left a little; what was accepted holds exactly.
+                checked = contracts.with_slack(known) if known.status == "inferred" else known
+                outcome = contracts.validate(checked, table, con)
                 _apply(con, typed, known, outcome, table, out_dir)
-                _refuse_if_bad(typed, settings)
+                _refuse_if_bad(con, typed, settings)
         with _stage("writing", on_stage):
             report = _report(con, typed, table, out_dir)
             if contract_path is not None and known is None:
@@ -203,6 +211,8 @@ def _typed(
     else:
         columns = contracts.columns_by_contract(known, text.names, text.source_names)
         warnings = formula_warnings(con, text.parquet, columns)
+        if known.status == "inferred":
+            warnings += contracted_text_warnings(con, text.parquet, columns, settings)
     return _Typed(text, columns, known, [*text.warnings, *warnings])
 
 
@@ -219,18 +229,37 @@ def _cast(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path) 
     typed.reject_files.append(rejects)
 
 
-def _refuse_if_bad(typed: _Typed, settings: Settings) -> None:
+def _refuse_if_bad(con: "DuckDBPyConnection", typed: _Typed, settings: Settings) -> None:
     """Refuse the file when typing and contract reject more rows than the limit."""
     bad = typed.rejected_by_cast + typed.rejected_by_contract
     rows = typed.text.balance.accepted
     if not bad or bad <= settings.max_bad_row_share * rows:
         return
+    first = _first_rejects(con, typed.reject_files)
+    told = "; ".join(
+        f"line {line:,}, column {column!r}: {(raw or '')[:40]!r} ({reason[:100]})"
+        for line, column, reason, raw in first
+    )
     raise UploadRejected(
         "CONTRACT_BROKEN",
         f"{bad:,} of {rows:,} rows break the contract: {typed.rejected_by_cast:,} hold values "
-        f"that do not fit their column's type, {typed.rejected_by_contract:,} break a rule.",
-        {"detected": round(bad / rows, 4), "limit": settings.max_bad_row_share},
+        f"that do not fit their column's type, {typed.rejected_by_contract:,} break a rule. "
+        f"The first: {told}.",
+        {
+            "detected": round(bad / rows, 4),
+            "limit": settings.max_bad_row_share,
+            "first_lines": [line for line, *_ in first],
+        },
     )
+
+
+def _first_rejects(con: "DuckDBPyConnection", files: Sequence[Path]) -> list[tuple[Any, ...]]:
+    """Line, column, reason and text of the first rejected rows."""
+    listed = ", ".join(literal(str(path)) for path in files)
+    return con.execute(
+        f'SELECT line, "column", reason, raw FROM read_parquet([{listed}]) '
+        f"ORDER BY line LIMIT {_REJECTS_TOLD}"
+    ).fetchall()
 
 
 # The contract
@@ -268,13 +297,30 @@ def _apply(
 
 
 def _new_values(known: Contract, violation: contracts.Violation) -> IntakeWarning:
-    examples = ", ".join(example[:60] for example in violation.examples)
+    rule = next(rule for rule in known.columns if rule.name == violation.column)
     return IntakeWarning(
         WarningCode.NEW_VALUES.value,
-        f"Column {violation.column!r}: {len(violation.rows):,} values break "
-        f"{violation.check} {violation.limit[:200]} of the inferred contract (version "
-        f"{known.version}), such as {examples}. They were kept; the contract is not accepted yet.",
+        f"Column {violation.column!r}: {_news(rule, violation)}. They were kept: the contract "
+        f"(version {known.version}) is inferred; `nika contract accept` makes such rows rejects.",
     )
+
+
+def _news(rule: contracts.ColumnRule, violation: contracts.Violation) -> str:
+    """What is new about the values, in words."""
+    count = len(violation.rows)
+    values = f"{count:,} value{'' if count == 1 else 's'}"
+    examples = ", ".join(example[:60] for example in dict.fromkeys(violation.examples))
+    quoted = ", ".join(repr(example[:60]) for example in dict.fromkeys(violation.examples))
+    told = {
+        "ge": f"{values} below the {rule.ge} seen before, such as {examples}",
+        "le": f"{values} above the {rule.le} seen before, such as {examples}",
+        "isin": f"{values} not seen before, such as {quoted}",
+        "pattern": f"{values} of another form than {violation.limit[:200]}, such as {quoted}",
+        "unique": f"{values} that came before, such as {quoted}",
+        "nullable": f"{count:,} empty cell{'' if count == 1 else 's'}, where none was before",
+    }
+    usual = f"{values} break {violation.check} {violation.limit[:200]}, such as {examples}"
+    return told.get(violation.check, usual)
 
 
 def _move_violations(con: "DuckDBPyConnection", typed: _Typed, table: Path, rejects: Path) -> int:

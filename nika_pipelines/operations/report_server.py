@@ -9,6 +9,7 @@ because this process lives as long as `nika up`.
 import argparse
 import contextlib
 import html
+import json
 import os
 import re
 import sqlite3
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from nika_pipelines.intake.names import display_name
@@ -43,16 +44,18 @@ _CONTENT_TYPES = {
     ".pdf": "application/pdf",
     ".txt": "text/plain; charset=utf-8",
 }
+_LEVELS = {"good": "Good", "attention": "Needs attention", "bad": "Do not use unchecked"}
 _SERVED = {"charts": frozenset({".svg"}), "reports": frozenset({".pdf", ".html"})}
 
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:84rem;padding:0 1rem;"
     "color:#1d2733;background:#fff}table{border-collapse:collapse;width:100%}"
     "th{text-align:left;color:#5b6875;font-weight:600}"
     "td,th{padding:.35rem .75rem .35rem 0;border-bottom:1px solid #dfe4ea;vertical-align:top;"
-    "overflow-wrap:anywhere}a{color:#0b57a4}"
+    "overflow-wrap:anywhere}td.n,th.n{text-align:right;white-space:nowrap}"
+    "small{display:block;color:#5b6875;max-width:34rem}a{color:#0b57a4}"
     "@media(prefers-color-scheme:dark){body{color:#e4e9ee;background:#14181d}"
-    "td,th{border-color:#333c46}th{color:#9aa7b4}a{color:#7db7f0}}"
+    "td,th{border-color:#333c46}th,small{color:#9aa7b4}a{color:#7db7f0}}"
 )
 
 
@@ -104,9 +107,10 @@ def open_served(data: Path, url_path: str) -> ServedFile | None:
 
 def index_page(data: Path) -> str:
     """The page that lists the newest uploads with their reports, and the newest digests."""
-    rows = "".join(_index_row(data, *row) for row in _newest_uploads(data))
+    rows = "".join(_index_row(data, row) for row in _newest_uploads(data))
     uploads = (
-        f"<table><thead><tr><th>File<th>Feed<th>State<th>Received<th>Report</thead>"
+        "<table><thead><tr><th>File<th>Dataset<th>Feed<th>State<th>Verdict<th class=n>Rows"
+        "<th class=n>Anomalies<th class=n>Quality<th>Received (UTC)<th>Report</thead>"
         f"<tbody>{rows}</tbody></table>"
         if rows
         else "<p>No file has been processed yet.</p>"
@@ -263,28 +267,73 @@ def _is_suspicious(part: str) -> bool:
     return not part or part.startswith(".") or "\\" in part or not part.isprintable()
 
 
-def _newest_uploads(data: Path) -> list[tuple[str, str, str, str, str]]:
-    """(upload id, feed, name, state, received at), newest first; empty without a ledger."""
+def _newest_uploads(data: Path) -> list[sqlite3.Row]:
+    """What the page shows of the newest uploads, newest first; empty without a ledger."""
     query = (
-        "SELECT upload_id, feed, original_name, state, received_at FROM uploads"
-        " ORDER BY received_at DESC LIMIT ?"
+        "SELECT upload_id, feed, original_name, dataset, state, received_at, duplicate_of,"
+        " error_code, message, summary FROM uploads ORDER BY received_at DESC LIMIT ?"
     )
     ledger = f"file:{quote(str(data / 'ledger.sqlite'))}?mode=ro"
     try:
         with contextlib.closing(sqlite3.connect(ledger, uri=True, timeout=5)) as connection:
+            connection.row_factory = sqlite3.Row
             return connection.execute(query, (_NEWEST,)).fetchall()
     except sqlite3.Error:
         return []  # no ledger yet; `nika doctor` says what is wrong with a broken one
 
 
-def _index_row(
-    data: Path, upload_id: str, feed: str, name: str, state: str, received_at: str
-) -> str:
-    folder = data / "reports" / feed / upload_id
-    links = ", ".join(_link(path, data, path.name) for path in _documents(folder))
-    texts = (display_name(name), feed, state.replace("_", " "), received_at[:19].replace("T", " "))
-    cells = "".join(f"<td>{html.escape(text)}" for text in texts)
-    return f"<tr>{cells}<td>{links}"
+def _index_row(data: Path, row: sqlite3.Row) -> str:
+    summary = _summary(row["summary"])
+    problem = ": ".join(text for text in (row["error_code"], row["message"]) if text)
+    level = str(summary.get("verdict_level") or "")
+    return (
+        f"<tr><td>{_text(row['original_name'])}<td>{_text(row['dataset'])}<td>{_text(row['feed'])}"
+        f"<td>{_text(row['state'].replace('_', ' '))}{_small(problem)}"
+        f"<td>{_text(_LEVELS.get(level, level))}{_small(summary.get('verdict'))}"
+        f"<td class=n>{_figure(summary.get('rows'))}"
+        f"<td class=n>{_figure(summary.get('anomalies'))}"
+        f"<td class=n>{_figure(summary.get('quality_score'))}"
+        f"<td>{_text(row['received_at'][:19].replace('T', ' '))}<td>{_report_cell(data, row)}"
+    )
+
+
+def _summary(stored: object) -> dict[str, Any]:
+    """Verdict and headline figures of a finished upload; empty for any other."""
+    try:
+        summary = json.loads(stored) if isinstance(stored, str) else None
+    except ValueError:
+        return {}  # the list is still worth showing
+    return summary if isinstance(summary, dict) else {}
+
+
+def _text(text: object) -> str:
+    return html.escape(display_name(str(text or "")))
+
+
+def _small(text: object) -> str:
+    return f"<small>{_text(text)}</small>" if text else ""
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
+
+
+def _report_cell(data: Path, row: sqlite3.Row) -> str:
+    """Links to the upload's reports; those of the original for a file that came again."""
+    links = _report_links(data, row["feed"], row["upload_id"])
+    original = row["duplicate_of"]
+    if links or not original:
+        return links
+    return _report_links(data, row["feed"], original) + _small(f"of the original, {original}")
+
+
+def _report_links(data: Path, feed: str, upload_id: str) -> str:
+    if any("/" in part or _is_suspicious(part) for part in (feed, upload_id)):
+        return ""
+    documents = _documents(data / "reports" / feed / upload_id)
+    return ", ".join(_link(path, data, path.name) for path in documents)
 
 
 def _documents(folder: Path) -> list[Path]:

@@ -36,13 +36,21 @@ from nika_pipelines.reports.style import (
     SEVERITY_SPANS,
 )
 from nika_pipelines.reports.text import shown
-from nika_pipelines.reports.ticks import Tick, number_ticks, time_ticks
+from nika_pipelines.reports.ticks import (
+    FEWEST_TICKS,
+    Tick,
+    TickFinder,
+    number_ticks,
+    time_ticks,
+    whole_ticks,
+)
 
 TICK_SIZE = 6.8
 MARK_RADIUS = 5.2
 _CHARACTER = 0.56  # mean width of a character, in parts of the type size
 _GAP_SHARE = 0.012  # a line is not drawn across a gap wider than this share of the picture
 _DENSE = 500  # points; more of them get a thinner line
+_FEW_DOTS = 100  # dots; up to so many are drawn larger
 _GAP_STEPS = 8  # ... and wider than this many usual steps
 
 
@@ -114,23 +122,43 @@ def _grid(plot: _Plot, ticks: list[Tick]) -> list[Shape]:
     return shapes
 
 
-def _x_axis(plot: _Plot, ticks: list[Tick], name: str = "") -> list[Shape]:
-    """Tick labels below the plot, as many as fit, then the axis name at the right end."""
+def _x_axis(plot: _Plot, find: TickFinder, room: float, name: str = "") -> list[Shape]:
+    """Tick labels below the plot, one in about ``room`` points, then the axis name at the end."""
     shapes: list[Shape] = [
         Polyline(((plot.left, plot.bottom), (plot.right, plot.bottom)), MUTED, 0.5)
     ]
     name = shown(name, 30)
     free_to = plot.right + 6 - (_text_width(name) + 10 if name else 0)
-    used_to = 0.0
-    for value, text in ticks:
-        x, half = plot.x(value), _text_width(text) / 2
+    ticks = _x_ticks(plot, find, max(int((plot.right - plot.left) / room), 2), free_to)
+    for value, _ in ticks:
+        x = plot.x(value)
         shapes.append(Polyline(((x, plot.bottom), (x, plot.bottom - 2.5)), MUTED, 0.5))
-        if x - half >= used_to and x + half <= free_to:
-            shapes.append(Label((x, 4.5), text, TICK_SIZE, MUTED, "middle"))
-            used_to = x + half + 6
+    for x, text in _fitting_labels(plot, ticks, free_to):
+        shapes.append(Label((x, 4.5), text, TICK_SIZE, MUTED, "middle"))
     if name:
         shapes.append(Label((plot.right, 4.5), name, TICK_SIZE, INK, "end"))
     return shapes
+
+
+def _x_ticks(plot: _Plot, find: TickFinder, most: int, free_to: float) -> list[Tick]:
+    """Ticks of which at least two have room for their label, as far as finer ones help."""
+    for finer in (1, 2, 4):
+        ticks = find(plot.x_low, plot.x_high, most * finer)
+        if len(_fitting_labels(plot, ticks, free_to)) >= FEWEST_TICKS:
+            return ticks
+    return find(plot.x_low, plot.x_high, most)
+
+
+def _fitting_labels(plot: _Plot, ticks: list[Tick], free_to: float) -> list[tuple[float, str]]:
+    """Place and text of the labels that neither overlap nor leave the picture."""
+    fitting: list[tuple[float, str]] = []
+    used_to = 0.0
+    for value, text in ticks:
+        x, half = plot.x(value), _text_width(text) / 2
+        if x - half >= used_to and x + half <= free_to:
+            fitting.append((x, text))
+            used_to = x + half + 6
+    return fitting
 
 
 def _empty(width: float, height: float) -> list[Shape]:
@@ -148,13 +176,12 @@ def _series(spec: SeriesChart, width: float, height: float) -> list[Shape]:
         _spread(min(heights), max(heights), 0.07),
         legend=True,
     )
-    find = time_ticks if spec.x_is_time else number_ticks
-    x_ticks = find(plot.x_low, plot.x_high, max(int((plot.right - plot.left) / 62), 2))
+    find = time_ticks if spec.x_is_time else whole_ticks
     line = _line(spec, plot) if spec.joined else [_dots(spec, plot)]
     return [
         *(_span(plot, mark) for mark in reversed(spec.marks)),
         *_grid(plot, y_ticks),
-        *_x_axis(plot, x_ticks, "" if spec.x_is_time else spec.x_label),
+        *_x_axis(plot, find, 62, "" if spec.x_is_time else spec.x_label),
         *line,
         *_marks(spec.marks, plot),
         Label((0, height - 7), shown(spec.y_label, 60), TICK_SIZE + 0.4, INK, strong=True),
@@ -182,7 +209,7 @@ def _line(spec: SeriesChart, plot: _Plot) -> list[Shape]:
 
 def _dots(spec: SeriesChart, plot: _Plot) -> Shape:
     points = ((plot.x(x), plot.y(y)) for x, y in zip(spec.x, spec.y, strict=True))
-    return Dots(tuple(points), ACCENT, 1.1)
+    return Dots(tuple(points), ACCENT, 1.1 if len(spec.x) > _FEW_DOTS else 1.8)
 
 
 def _span(plot: _Plot, mark: Mark) -> Shape:
@@ -258,7 +285,6 @@ def _histogram(spec: Histogram, width: float, height: float) -> list[Shape]:
     tallest = max(*spec.counts, 1)
     edges = _spread(spec.edges[0], spec.edges[-1], 0.0)
     plot, y_ticks = _plot(width, height, edges, (0.0, tallest * 1.05), legend=True)
-    x_ticks = number_ticks(*edges, most=max(int((plot.right - plot.left) / 50), 2))
     whole = [tick for tick in y_ticks if tick[0] == int(tick[0])]
     return [
         *_grid(plot, whole),
@@ -267,7 +293,7 @@ def _histogram(spec: Histogram, width: float, height: float) -> list[Shape]:
             for low, high, count in zip(spec.edges, spec.edges[1:], spec.counts, strict=False)
             if count
         ),
-        *_x_axis(plot, x_ticks),
+        *_x_axis(plot, number_ticks, 50),
         Label((0, height - 7), shown(spec.x_label, 50), TICK_SIZE + 0.4, INK, strong=True),
         Label((plot.right, height - 7), shown(spec.y_label, 20), TICK_SIZE, MUTED, "end"),
     ]

@@ -20,12 +20,15 @@ from nika_pipelines.reports.document import (
     Note,
     Paragraph,
     Run,
+    Table,
 )
 from nika_pipelines.reports.numerals import number, plural, stamp
 from nika_pipelines.reports.text import shown
 from nika_pipelines.settings import Settings
 from nika_pipelines.tables import report_tables as tables
 from nika_pipelines.tables.report_charts import figures, listed_anomalies, main_chart
+from nika_pipelines.tables.report_rejects import first_rejects_table
+from nika_pipelines.tables.verdict import judged_columns
 
 __all__ = ["main_chart", "table_report"]
 
@@ -38,6 +41,7 @@ _VERDICT_TITLES: dict[Tone, str] = {
 _MOST_NEXT_STEPS = 5
 _NAME_LIMIT = 90  # characters of a file name below the title
 _GOOD_SCORE, _FAIR_SCORE = 90, 70
+_MOST_NOTES = 8
 
 
 def table_report(result: dict[str, Any], data_root: Path, settings: Settings) -> Document:
@@ -55,7 +59,7 @@ def table_report(result: dict[str, Any], data_root: Path, settings: Settings) ->
         *_summary(result, picture),
         *_findings(result, settings.max_anomalies_per_report, more_pictures),
         *_statistics(result),
-        *_quality(result),
+        *_quality(result, first_rejects_table(result, data_root, settings)),
         *_making(result),
     ]
     return Document(
@@ -71,7 +75,7 @@ def table_report(result: dict[str, Any], data_root: Path, settings: Settings) ->
 
 def _subtitle(result: dict[str, Any], name: str) -> str:
     metrics, info = result.get("metrics") or {}, result.get("file_info") or {}
-    rows = plural(int(metrics.get("total_records") or 0), "row")
+    rows = plural(int(metrics.get("accepted_records") or 0), "row")
     columns = plural(len(result.get("columns") or []), "column")
     facts = [shown(name, _NAME_LIMIT), f"{rows}, {columns}"]
     span = _time_span(result)
@@ -142,8 +146,10 @@ def _kpis(result: dict[str, Any]) -> KpiStrip:
     counts = tables.severity_counts(result)
     present = [severity for severity in Severity if counts[severity]]
     tiles += [Kpi(number(counts[severity]), severity.value, severity) for severity in present]
-    if not present:
+    if not present and (judged_columns(result) or not tables.numeric_columns(result)):
         tiles.append(Kpi("0", "anomalies", "good"))
+    elif not present:
+        tiles.append(Kpi("\u2013", "anomalies: not judged", "attention"))
     return KpiStrip(tuple(tiles))
 
 
@@ -168,16 +174,38 @@ def _findings(result: dict[str, Any], most: int, pictures: list[Figure]) -> list
         if suppressed:
             said += f" {plural(suppressed, 'weaker one')} set aside; the data file holds all."
         blocks += [Paragraph(said), tables.findings_table(result, listed, found)]
-    return [*blocks, *pictures]
+    blocks.append(Paragraph(_row_counting(result), muted=True))
+    return [*blocks, *_not_judged(result), *pictures]
+
+
+def _row_counting(result: dict[str, Any]) -> str:
+    lines = tables.line_noun(result)
+    return (
+        "Row numbers count the accepted data rows in the order of the file, from 1; only rejected "
+        f"rows are named by their {lines}, header and blank ones included."
+    )
+
+
+def _not_judged(result: dict[str, Any]) -> list[Block]:
+    """What was left out of the search, and why."""
+    notes = [str(note) for note in result.get("notes") or []]
+    if not notes:
+        return []
+    left = len(notes) - _MOST_NOTES
+    more = [f"{left:,} more in result.json."] if left > 0 else []
+    return [Heading("What was not judged", 2), BulletList((*notes[:_MOST_NOTES], *more))]
 
 
 def _nothing_found(result: dict[str, Any], suppressed: int) -> str:
-    numeric = [c for c in result.get("columns") or [] if c.get("type") in tables.NUMERIC_TYPES]
-    text = (
-        f"No anomaly was found in {plural(len(numeric), 'numeric column')}."
-        if numeric
-        else "The table has no numeric column, so only missing values were searched for patterns."
-    )
+    numeric, judged = len(tables.numeric_columns(result)), len(judged_columns(result))
+    if not numeric:
+        text = "The table has no numeric column, so only missing values were searched for patterns."
+    elif not judged:
+        text = "No numeric column could be judged, so only missing values were searched."
+    else:
+        others = plural(numeric - judged, "other was", "others were")
+        rest = f"; {others} not judged" if judged < numeric else ""
+        text = f"No anomaly was found in {plural(judged, 'numeric column')}{rest}."
     return text + (f" {plural(suppressed, 'weak one')} set aside." if suppressed else "")
 
 
@@ -191,7 +219,7 @@ def _statistics(result: dict[str, Any]) -> list[Block]:
     return blocks if len(blocks) > 1 else []
 
 
-def _quality(result: dict[str, Any]) -> list[Block]:
+def _quality(result: dict[str, Any], rejects: Table | None) -> list[Block]:
     blocks: list[Block] = [Heading("Data quality")]
     parts = tables.quality_table(result)
     if parts is not None:
@@ -201,7 +229,8 @@ def _quality(result: dict[str, Any]) -> list[Block]:
         blocks.append(Paragraph(balance))
     for title, table in (
         ("Missing data", tables.missing_table(result)),
-        ("Rejected rows", tables.rejects_table(result)),
+        ("Rejected rows by code", tables.rejects_table(result)),
+        ("Rejected rows", rejects),
         ("Warnings", tables.warnings_table(result)),
     ):
         if table is not None:

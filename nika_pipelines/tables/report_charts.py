@@ -32,6 +32,8 @@ STRETCHES = 360
 _FEW_ROWS = 1_200  # up to this many rows without an order, every one is a dot
 _MARKS = 50
 _CLOSE_UP_ROWS = 60  # rows shown at either side of a finding, at least
+_ROWS_PER_STAMP = 3  # more rows than this at one time on average make a line a comb
+_FEWEST_SPREAD = 10  # values; fewer of them are no distribution
 _TIME_TYPES = frozenset({"date", "timestamp"})
 _MOST_BARS = 8
 
@@ -45,6 +47,7 @@ class _Series:
     time: str | None
     name: str
     time_name: str | None
+    joined: bool
 
     @property
     def x_sql(self) -> str:
@@ -77,6 +80,7 @@ def figures(
 ) -> tuple[Figure | None, list[Figure]]:
     """The main picture with its caption, and up to four narrow ones that tell more."""
     wanted = list(result.get("charts") or [])[:4]
+    rows = _rows(result)
     drawn: list[tuple[dict[str, Any], SeriesChart]] = []
     close_up: Figure | None = None
     with connect(settings) as connection:
@@ -90,12 +94,14 @@ def figures(
             drawn.append((chart, spec))
     if not drawn:
         only = _histogram(result) or _frequent_values(result)
-        return (None if only is None else Figure(only, _caption(only))), []
+        return (None if only is None else Figure(only, _caption(only, rows))), []
     first = drawn[0][1]
-    others = [Figure(spec, _caption(spec), narrow=True) for _, spec in drawn[1:]]
+    others = [Figure(spec, _caption(spec, rows), narrow=True) for _, spec in drawn[1:]]
     spread = _histogram(result, first.y_label)
-    extra = [close_up, spread and Figure(spread, _caption(spread), narrow=True)]
-    return Figure(first, _caption(first)), _even([figure for figure in extra if figure], others)
+    extra = [close_up, spread and Figure(spread, _caption(spread, rows), narrow=True)]
+    return Figure(first, _caption(first, rows)), _even(
+        [figure for figure in extra if figure], others
+    )
 
 
 def _even(extra: list[Figure], others: list[Figure]) -> list[Figure]:
@@ -109,13 +115,29 @@ def _series(result: dict[str, Any], chart: dict[str, Any], data_root: Path) -> _
     types = {column["name"]: column["type"] for column in result.get("columns") or []}
     if types.get(time) not in _TIME_TYPES:
         time = None
+    joined = time is not None and not _shares_stamps(result, time)
+    if not joined and _rows(result) > _FEW_ROWS:
+        time = None  # thinned by time, few dots of every stamp would be left
     return _Series(
         path=str(data_root / result["data_files"]["table"]),
         y=identifier(chart["column"]),
         time=None if time is None else identifier(time),
         name=chart["column"],
         time_name=time,
+        joined=joined,
     )
+
+
+def _rows(result: dict[str, Any]) -> int:
+    return int((result.get("metrics") or {}).get("accepted_records") or 0)
+
+
+def _shares_stamps(result: dict[str, Any], time: str) -> bool:
+    """Whether many rows carry the same time, so that neighbours in time are no sequence."""
+    for column in result.get("columns") or []:
+        if column["name"] == time and column.get("distinct"):
+            return bool(column["count"] > _ROWS_PER_STAMP * column["distinct"])
+    return False
 
 
 def _series_chart(
@@ -131,7 +153,7 @@ def _series_chart(
         x_label="row",
         y_label=series.name,
         x_is_time=series.time is not None,
-        joined=series.time is not None,
+        joined=series.joined,
         marks=_marks(connection, series, result),
     )
 
@@ -140,7 +162,7 @@ def _points(
     connection: "DuckDBPyConnection", series: _Series, result: dict[str, Any]
 ) -> list[tuple[float, float]]:
     """The series, decimated where it has more rows than a picture can show."""
-    rows = int((result.get("metrics") or {}).get("accepted_records") or 0)
+    rows = _rows(result)
     usable = (
         f"WITH usable AS (SELECT * FROM ({series.rows_sql}) WHERE isfinite(y) AND x IS NOT NULL)"
     )
@@ -161,7 +183,7 @@ def _points(
     found: list[tuple[float, float]] = []
     for row in connection.execute(query, [series.path]).fetchall():
         # A line needs the extremes; dots also need a row that is not extreme.
-        kept = row[:2] if series.time is not None else row
+        kept = row[:2] if series.joined else row
         found += sorted({(point["x"], point["y"]) for point in kept})
     return found
 
@@ -218,7 +240,7 @@ def _close_up(
         return None
     ranked = enumerate(listed_anomalies(result, _MARKS), start=1)
     worst = next(((n, a) for n, a in ranked if concerns(a, series.name) and a["row_start"]), None)
-    rows = int((result.get("metrics") or {}).get("accepted_records") or 0)
+    rows = _rows(result)
     if worst is None or rows < 6 * _CLOSE_UP_ROWS:
         return None
     number, anomaly = worst
@@ -242,16 +264,18 @@ def _close_up(
         x_label="row",
         y_label=series.name,
         x_is_time=True,
+        joined=series.joined,
         marks=tuple(m for m in _marks(connection, series, result) if low <= m.x <= high),
     )
     return Figure(spec, f"Finding {number} close up: {plural(len(points), 'row')}.", narrow=True)
 
 
 def _histogram(result: dict[str, Any], name: str | None = None) -> Histogram | None:
-    """The values of one column, or of the first that has any."""
+    """The spread of one column, or of the first that has one worth a picture."""
     for column in result.get("columns") or []:
         bins = column.get("histogram")
-        if bins and sum(bins["counts"]) and name in (None, column["name"]):
+        drawable = bins and len(bins["counts"]) > 1 and sum(bins["counts"]) >= _FEWEST_SPREAD
+        if drawable and name in (None, column["name"]):
             return Histogram(
                 title=f"How the values of {column['name']} are spread",
                 edges=tuple(bins["edges"]),
@@ -280,11 +304,11 @@ def _frequent_values(result: dict[str, Any]) -> BarChart | None:
     )
 
 
-def _caption(spec: ChartSpec) -> str:
+def _caption(spec: ChartSpec, rows: int) -> str:
     match spec:
         case SeriesChart():
             marks = " Numbers are those of the findings below." if spec.marks else ""
-            thinned = len(spec.x) >= STRETCHES and spec.joined
+            thinned = spec.joined and rows > _FEW_ROWS
             note = (
                 " The line keeps the lowest and highest value of every stretch." if thinned else ""
             )

@@ -25,8 +25,13 @@ _STATISTICS_METHOD = (
     "sample standard deviation and quartiles by linear interpolation. "
 )
 _FINDINGS_METHOD = (
-    "Scores rank findings of one method; severity puts all of them in one order. An expected range "
-    "is where a value would have raised no finding."
+    "Scores rank findings of one method; severity puts all of them in one order. The method is the "
+    "test that a value fails by most; whether it is reported is decided by the two tails of its "
+    "column, each fitted to the outer values on its side of the median. An expected range ends "
+    "where, by that fit, less than one value of the whole file would lie farther out, so it reaches "
+    "farther on the side of a long tail. A robust sigma is the spread of the ordinary values: "
+    "1.4826 times the median distance from the median or, where that is 0, the interquartile range "
+    "divided by 1.349. It says how far out a value is, not where the range ends."
 )
 _ROW_CODES = {
     "SHORT_ROW": "fewer cells than the header",
@@ -38,6 +43,17 @@ _ROW_CODES = {
     "INVALID_ENCODING": "bytes that are not text in the file's encoding",
     "UNCLOSED_QUOTE": "a quote that is never closed",
 }
+
+
+def numeric_columns(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The columns that hold numbers, judged or not."""
+    return [c for c in result.get("columns") or [] if c.get("type") in NUMERIC_TYPES]
+
+
+def line_noun(result: dict[str, Any]) -> str:
+    """What the file's own places are called: lines of a text, rows of a sheet."""
+    dialect = (result.get("file_info") or {}).get("dialect") or {}
+    return "row of the sheet" if dialect.get("sheet") else "line of the file"
 
 
 def severity_counts(result: dict[str, Any]) -> dict[Severity, int]:
@@ -286,14 +302,19 @@ def balance_sentence(result: dict[str, Any]) -> str | None:
         return None
     names = ("preamble", "header", "blank", "footer")
     outside = [f"{number(balance[name])} {name}" for name in names if balance.get(name)]
-    parts = [
-        *outside,
-        f"{number(balance.get('accepted_lines'))} accepted",
-        f"{number(balance.get('rejected_lines'))} rejected",
-    ]
+    parts = [*outside, _lines_of(balance, "accepted"), _lines_of(balance, "rejected")]
     closing = "no line is lost" if balance.get("closes") else "the balance does not close"
     lines = plural(int(balance.get("physical_lines") or 0), "line")
     return f"The file has {lines}: {', '.join(parts)}; {closing}."
+
+
+def _lines_of(balance: dict[str, Any], fate: str) -> str:
+    """Lines that were accepted or rejected, with their records where these are fewer."""
+    lines, records = balance.get(f"{fate}_lines"), balance.get(fate)
+    said = f"{number(lines)} {fate}"
+    if records in (None, lines):
+        return said
+    return f"{said} ({plural(int(records), 'row')}, as records may span several lines)"
 
 
 def missing_table(result: dict[str, Any]) -> Table | None:
@@ -409,6 +430,7 @@ def facts_table(result: dict[str, Any]) -> Table:
         "SHA-256": info.get("sha256"),
         "Upload": result.get("upload_id"),
         "Run": result.get("run_id"),
+        "Data files": ", ".join(str(f) for f in (result.get("data_files") or {}).values() if f),
         "Versions": _pairs(result.get("versions")),
         "Settings": _pairs(result.get("settings")),
     }

@@ -27,7 +27,8 @@ MOST_CHARTS = 4
 class Findings(Protocol):
     """The anomaly report, of which this room knows only the document.
 
-    Its keys are ``records`` (with ids ``a1``, ``a2``, ...), ``suppressed_count`` and ``notes``.
+    Its keys are ``records`` (with ids ``a1``, ``a2``, ...), ``suppressed_count``, ``notes``
+    and ``not_judged``.
     """
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ def build_result(
         "drift": None,
         "baseline": None,
         "notes": [*profile.notes, *found["notes"]],
+        "not_judged": found["not_judged"],
         "settings": dict(run.settings),
         "versions": dict(run.versions),
         "data_files": dict(run.data_files),

@@ -14,6 +14,9 @@ MUCH_MISSING_SHARE = 0.20
 SAME_INFORMATION = 0.99
 MOST_NAMES = 5
 MOST_FINDINGS_NAMED = 3
+MOST_UNJUDGED_NAMED = 3
+MOST_REJECTS_LISTED = 12
+"""Rejected rows that a report lists, the first of the file."""
 
 _WARNING_STEPS = {
     "FORMULA_LIKE": "Check the cells that begin like formulas before opening the table in a "
@@ -29,9 +32,16 @@ _WARNING_STEPS = {
 
 
 def verdict(result: dict[str, Any]) -> dict[str, str]:
-    """The level of a result and two sentences about it."""
+    """The level of a result and two sentences about it; a third names what was not judged."""
     level = _level(result)
-    return {"level": level, "text": f"{_usable_sentence(result)} {_look_sentence(result, level)}"}
+    said = f"{_usable_sentence(result)} {_look_sentence(result, level)}"
+    return {"level": level, "text": said + _unjudged_sentence(result)}
+
+
+def judged_columns(result: dict[str, Any]) -> list[str]:
+    """The numeric columns whose values were searched for anomalies, at least partly."""
+    unjudged = {one["column"] for one in result.get("not_judged") or [] if not one.get("partly")}
+    return [name for name in _numeric(result) if name not in unjudged]
 
 
 def recommendations(result: dict[str, Any]) -> list[str]:
@@ -57,6 +67,8 @@ def _level(result: dict[str, Any]) -> Level:
         return "bad"
     if rejected or findings or result["warnings"] or metrics["quality_score"] < GOOD_QUALITY:
         return "attention"
+    if _numeric(result) and not judged_columns(result):
+        return "attention"  # nothing unusual was found because nothing was searched
     return "good"
 
 
@@ -72,20 +84,59 @@ def _usable_sentence(result: dict[str, Any]) -> str:
 
 
 def _look_sentence(result: dict[str, Any], level: Level) -> str:
-    findings = _findings(result)
     if not result["row_balance"]["closes"]:
         return "The lines of the file do not add up, so do not rely on this table."
-    if findings:
-        first = findings[0]
-        count = "One finding" if len(findings) == 1 else f"{len(findings):,} findings"
-        return f"{count} to look at, first {_lower(first['explanation'])}"
+    if _findings(result):
+        return _findings_sentence(_findings(result))
+    calm = _calm(result)
     if result["rejects_by_code"]:
-        return "Nothing unusual was found in the accepted rows; look at the rejected ones first."
+        return f"{calm}; look at the rejected rows first."
     if level == "good":
-        return "Nothing unusual was found."
+        return f"{calm}."
     if result["warnings"]:
-        return f"No unusual values were found, but note: {_lower(result['warnings'][0]['message'])}"
-    return f"No unusual values were found; {_weakest_part(result)}"
+        return f"{calm}, but note: {_lower(result['warnings'][0]['message'])}"
+    if result["metrics"]["quality_score"] >= GOOD_QUALITY:
+        return f"{calm}."
+    return f"{calm}; {_weakest_part(result)}"
+
+
+def _findings_sentence(findings: list[dict[str, Any]]) -> str:
+    """How many findings there are, and the explanation of the worst; it begins with its place."""
+    worst = _lower(findings[0]["explanation"])
+    if len(findings) == 1:
+        return f"One finding to look at, in {worst}"
+    return f"{len(findings):,} findings to look at, the worst in {worst}"
+
+
+def _calm(result: dict[str, Any]) -> str:
+    """What can be said without any finding, which depends on what was judged at all."""
+    if not _numeric(result):
+        return "No numeric column is there to judge, and no run of missing values stands out"
+    if not judged_columns(result):
+        return f"Not judged for anomalies: {_unjudged(result)}"
+    where = " in the accepted rows" if result["rejects_by_code"] else ""
+    return f"Nothing unusual was found{where}"
+
+
+def _unjudged_sentence(result: dict[str, Any]) -> str:
+    """Which columns were not judged, unless the sentence before it says so."""
+    named = _unjudged(result)
+    if not named or not (_findings(result) or judged_columns(result)):
+        return ""
+    return f" Not judged for anomalies: {named}."
+
+
+def _unjudged(result: dict[str, Any]) -> str:
+    """The measurements that were not judged; identifiers only when nothing else was judged."""
+    none_judged = not judged_columns(result)
+    named = [
+        f"{one['column']} ({one['reason']})"
+        for one in result.get("not_judged") or []
+        if none_judged or not one["by_nature"]
+    ]
+    left = len(named) - MOST_UNJUDGED_NAMED
+    more = f" and {left:,} more" if left > 0 else ""
+    return ", ".join(named[:MOST_UNJUDGED_NAMED]) + more
 
 
 def _weakest_part(result: dict[str, Any]) -> str:
@@ -104,7 +155,11 @@ def _about_rejects(result: dict[str, Any]) -> list[str]:
         f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda item: -item[1])
     )
     rows = "1 rejected row" if rejected == 1 else f"{rejected:,} rejected rows"
-    return [f"Mend the {rows} at the source ({listed}); each is listed with line and reason."]
+    file = str((result.get("data_files") or {}).get("rejects") or "rejects.parquet")
+    where = f'"Rejected rows" in the report and {file}'
+    if rejected > MOST_REJECTS_LISTED:
+        where = f'"Rejected rows" in the report (the first {MOST_REJECTS_LISTED}) and {file} (all)'
+    return [f"Mend the {rows} at the source ({listed}); lines and reasons: {where}."]
 
 
 def _about_findings(result: dict[str, Any]) -> list[str]:
@@ -161,6 +216,10 @@ def _about_warnings(result: dict[str, Any]) -> list[str]:
             warning["code"], _WARNING_STEPS.get(warning["code"], f"Note: {warning['message']}")
         )
     return list(steps.values())
+
+
+def _numeric(result: dict[str, Any]) -> list[str]:
+    return [c["name"] for c in result["columns"] if c["type"] in ("integer", "float")]
 
 
 def _findings(result: dict[str, Any]) -> list[dict[str, Any]]:

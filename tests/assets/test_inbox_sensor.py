@@ -52,11 +52,8 @@ def work_on(project: Project, run: dg.DagsterRun, upload: Upload) -> None:
 
 
 def dead(project: Project, run: dg.DagsterRun) -> None:
-    """What a killed worker leaves: its lock file, old and free."""
-    lock = project.settings.data / "locks" / f"{run.run_id}.run"
-    lock.touch()
-    long_ago = time.time() - 60
-    os.utime(lock, (long_ago, long_ago))
+    """What a killed worker leaves: its lock file, free and never released."""
+    (project.settings.data / "locks" / f"{run.run_id}.run").touch()
 
 
 def test_a_file_is_offered_once_and_its_partition_registered(light_project: Project) -> None:
@@ -145,6 +142,17 @@ def test_when_everything_was_killed_no_file_is_charged(
     requests_of(light_project)
     assert light_project.now(upload).worker_deaths == 0
     assert light_project.now(upload).state == UploadState.RECEIVED
+
+
+def test_a_death_that_dagster_notices_first_is_charged_all_the_same(
+    light_project: Project,
+) -> None:
+    (upload,) = light_project.arrive(a_csv=CLEAN)
+    run = start_run(light_project, [upload], batch="one")
+    work_on(light_project, run, upload)
+    light_project.instance.report_run_failed(run, "exited with -9")
+    requests_of(light_project)
+    assert light_project.now(upload).worker_deaths == 1
 
 
 def test_a_living_worker_is_left_alone(light_project: Project) -> None:

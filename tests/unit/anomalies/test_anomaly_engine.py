@@ -117,6 +117,9 @@ def test_columns_that_are_no_measurements_are_left_alone(
     report = detect(con, path, customer="id", few="category")
     assert report.records == []
     assert any("counts the rows" in note and "row" in note for note in report.notes)
+    assert [(one.column, one.by_nature) for one in report.not_judged] == [
+        ("row", True), ("customer", True), ("flat", False), ("few", True),
+    ]  # fmt: skip
     assert any("only one value" in note and "flat" in note for note in report.notes)
     assert any("names or categories" in note and "customer, few" in note for note in report.notes)
 
@@ -129,9 +132,14 @@ def test_short_and_half_empty_columns_are_refused_with_a_reason(
         f"COPY (SELECT CASE WHEN i < 20 THEN i * 1.5::DOUBLE END AS few, "
         f"CASE WHEN i % 5 < 2 THEN i * 1.5::DOUBLE END AS gappy FROM range(300) t(i)) TO '{path}'"
     )
-    notes = " ".join(detect(con, path).notes)
+    report = detect(con, path)
+    notes = " ".join(report.notes)
     assert "fewer than 30 values" in notes
     assert "more than half empty" in notes
+    assert [(one.column, one.reason) for one in report.not_judged] == [
+        ("few", "20 values, 30 needed"), ("gappy", "more than half empty"),
+    ]  # fmt: skip
+    assert AnomalyReport.from_json(report.to_json()) == report
 
 
 def test_rare_values_of_a_nearly_constant_column_are_named_and_not_judged(
@@ -142,6 +150,14 @@ def test_rare_values_of_a_nearly_constant_column_are_named_and_not_judged(
     report = detect(con, store(con, tmp_path, x=values))
     assert report.findings == []
     assert "nearly all values are the same" in report.notes[0]
+    (one,) = report.not_judged
+    assert (one.column, one.partly) == ("x", True)
+
+
+def test_a_report_stored_before_unjudged_columns_were_listed_is_still_read() -> None:
+    document = AnomalyReport([], 2, ["A note."]).to_json()
+    del document["not_judged"]
+    assert AnomalyReport.from_json(document) == AnomalyReport([], 2, ["A note."])
 
 
 def test_a_run_of_missing_values_is_found_and_scattered_ones_are_not(

@@ -1,6 +1,7 @@
 """The report server gives out charts and reports, and nothing else to anybody."""
 
 import http.client
+import json
 import os
 import socket
 import sqlite3
@@ -223,6 +224,55 @@ def test_the_index_survives_hostile_ids_in_the_ledger(data: Path) -> None:
     assert "outside" not in index_page(data)
 
 
+def test_the_index_shows_verdict_figures_and_dataset_of_a_finished_upload(data: Path) -> None:
+    summary = {
+        "rows": 12_345, "anomalies": 3, "quality_score": 98.4,
+        "verdict_level": "attention", "verdict": "All <rows> are usable.",
+    }  # fmt: skip
+    write_ledger(
+        data,
+        ("sales-1", "tables", "sales.csv", "report_ready", "2026-01-01T10:20:30Z"),
+        known={"sales-1": {"dataset": "north/traffic", "summary": json.dumps(summary)}},
+    )
+    page = index_page(data)
+    for expected in (
+        "north/traffic", "12,345", ">3<", ">98<", "Needs attention", "All &lt;rows&gt; are usable.",
+        "Received (UTC)", "2026-01-01 10:20:30",
+    ):  # fmt: skip
+        assert expected in page
+
+
+def test_the_index_says_why_a_file_was_refused(data: Path) -> None:
+    write_ledger(
+        data,
+        ("bad-1", "tables", "bad.csv", "quarantined", "2026-01-02T10"),
+        known={"bad-1": {"error_code": "MAGIC_MISMATCH", "message": "It is <b>png</b>\u202e."}},
+    )
+    page = index_page(data)
+    assert "MAGIC_MISMATCH: It is &lt;b&gt;png&lt;/b&gt;\ufffd." in page
+
+
+def test_the_index_links_a_duplicate_to_the_report_of_its_original(data: Path) -> None:
+    write_ledger(
+        data,
+        ("sales-2", "tables", "sales.csv", "duplicate", "2026-01-02T10"),
+        known={"sales-2": {"duplicate_of": "sales-1"}},
+    )
+    assert 'href="/reports/tables/sales-1/report.pdf"' in index_page(data)
+
+
+@pytest.mark.parametrize("summary", ["{", "[1]", "null", '{"rows": "<i>", "anomalies": true}'])
+def test_the_index_survives_a_summary_it_cannot_read(data: Path, summary: str) -> None:
+    write_ledger(
+        data,
+        ("sales-1", "tables", "sales.csv", "report_ready", "2026-01-01T10"),
+        known={"sales-1": {"summary": summary, "duplicate_of": "../../.."}},
+    )
+    page = index_page(data)
+    assert "report.pdf" in page
+    assert "<i>" not in page
+
+
 def test_a_taken_port_is_said_and_the_program_ends(data: Path, port: int) -> None:
     command = [sys.executable, "-m", "nika_pipelines.operations.report_server"]
     done = subprocess.run(
@@ -248,10 +298,19 @@ def test_the_program_is_small_and_ends_on_interrupt(data: Path) -> None:
         assert program.wait(10) == 0
 
 
-def write_ledger(data: Path, *rows: tuple[str, str, str, str, str]) -> None:
+def write_ledger(
+    data: Path,
+    *rows: tuple[str, str, str, str, str],
+    known: dict[str, dict[str, str]] | None = None,
+) -> None:
     (data / "ledger.sqlite").unlink()
     with sqlite3.connect(data / "ledger.sqlite") as connection:
         columns = "upload_id, feed, original_name, state, received_at"
-        connection.execute(f"CREATE TABLE uploads ({columns})")
-        connection.executemany("INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", rows)
+        more = "dataset, duplicate_of, error_code, message, summary"
+        connection.execute(f"CREATE TABLE uploads ({columns}, {more})")
+        connection.executemany(f"INSERT INTO uploads ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+        for upload_id, changes in (known or {}).items():
+            for name, value in changes.items():
+                sql = f"UPDATE uploads SET {name} = ? WHERE upload_id = ?"
+                connection.execute(sql, (value, upload_id))
     connection.close()

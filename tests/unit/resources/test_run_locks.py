@@ -30,6 +30,7 @@ def test_a_killed_holder_leaves_a_free_lock(tmp_path: Path) -> None:
         holder.kill()
     assert locks.held() == frozenset()
     assert locks.taken() == ["r"]
+    assert locks.died("r")
 
 
 def test_a_lock_that_was_given_back_was_released_just_now(tmp_path: Path) -> None:
@@ -37,6 +38,7 @@ def test_a_lock_that_was_given_back_was_released_just_now(tmp_path: Path) -> Non
     with locks.hold("r"):
         assert locks.is_held("r")
     assert not locks.is_held("r")
+    assert not locks.died("r")
     assert locks.released_for("r") < 5
     locks.clear("r")
     assert locks.taken() == []

@@ -80,7 +80,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "other_tables": [], "drift": None, "baseline": None,
         "settings": {"z_score_threshold": 3.0}, "versions": {"nika": "0.1.0"},
         "data_files": {"table": "table.parquet", "anomalies": "results/x/anomalies.parquet"},
-        "rejects_by_code": {"SHORT_ROW": 2, "CAST": 1},
+        "rejects_by_code": {"SHORT_ROW": 2, "CAST": 1}, "notes": [], "not_judged": [],
         "warnings": [{"code": "FORMULA_LIKE", "message": "2 cells look like formulas."}],
         "reports": [], "recommendations": ["Look at row 4001."],
         "verdict": {"level": "attention", "text": "All but 3 rows are usable. Look at row 4001."},
@@ -254,6 +254,115 @@ def test_infinite_values_and_times_are_left_out_of_the_picture(tmp_path: Path) -
 def test_a_column_without_any_usable_value_falls_back_to_the_histogram(tmp_path: Path) -> None:
     store(tmp_path, "SELECT TIMESTAMP '2024-01-01' AS at, NULL::DOUBLE AS heat FROM range(5)")
     assert isinstance(main_chart(result(anomalies=[]), tmp_path, SETTINGS), Histogram)
+
+
+def test_what_was_not_judged_is_listed_and_not_counted_as_clean(data: Path) -> None:
+    changed = result(
+        anomalies=[],
+        columns=[column("at", "timestamp"), numeric("heat"), numeric("cold"), numeric("few")],
+        not_judged=[{"column": "few", "reason": "20 values, 30 needed", "by_nature": False}],
+        notes=["Column not judged for unusual values (fewer than 30 values): few."],
+    )
+    text = "\n".join(rendered(changed, data))
+    assert "No anomaly was found in 2 numeric columns; 1 other was not judged." in text
+    assert "What was not judged" in text
+    assert "fewer than 30 values): few." in text
+
+
+def test_no_green_nought_stands_where_no_column_was_judged(data: Path) -> None:
+    missed = [{"column": "heat", "reason": "20 values, 30 needed", "by_nature": False}]
+    changed = result(anomalies=[], not_judged=missed)
+    text = "\n".join(rendered(changed, data))
+    assert "anomalies: not judged" in text
+    assert "No numeric column could be judged" in text
+
+
+def rejects(folder: Path, rows: int, raw: str = "a;b") -> None:
+    quoted = raw.replace("'", "''")
+    duckdb.sql(
+        f"COPY (SELECT 2 + i AS line, CASE WHEN i = 0 THEN 'heat' END AS \"column\", "
+        f"'CAST' AS code, 'not a number' AS reason, '{quoted}' || i AS raw "
+        f"FROM range({rows}) AS r(i)) TO '{folder / 'rejects.parquet'}' (FORMAT parquet)"
+    )
+
+
+def test_the_first_rejected_rows_are_listed_with_line_reason_and_raw_text(data: Path) -> None:
+    rejects(data, 40)
+    changed = result()
+    changed["data_files"]["rejects"] = "rejects.parquet"
+    text = "\n".join(rendered(changed, data))
+    assert all(f"a;b{n}\n" in text for n in range(12))
+    assert "a;b12" not in text
+    assert "not a number" in text
+    assert "28 more in rejects.parquet." in text
+
+
+def test_a_hostile_rejected_row_is_shown_as_text_and_cut(data: Path) -> None:
+    rejects(data, 3, HOSTILE + "y" * 5_000)
+    changed = result()
+    changed["data_files"]["rejects"] = "rejects.parquet"
+    text = "".join(rendered(changed, data))
+    assert "<b>x</b></para>\ufffd&" in text
+    assert "\u202e" not in text
+    assert "characters)" in text
+    assert "y" * 200 not in text.replace("\n", "")
+
+
+def test_a_report_without_its_rejects_file_is_still_made(data: Path) -> None:
+    changed = result()
+    changed["data_files"]["rejects"] = "gone/rejects.parquet"
+    assert "SHORT_ROW" in "\n".join(rendered(changed, data))
+
+
+def test_the_report_says_how_rows_are_counted_and_counts_the_accepted_ones(data: Path) -> None:
+    balance = result()["row_balance"] | {"accepted_lines": 10_040, "accepted": 10_000, "rejected": 3}
+    text = " ".join("\n".join(rendered(result(row_balance=balance), data)).split())
+    assert "10,000 rows, 2 columns" in text
+    assert text.count("Row numbers count the accepted data rows in the order of the file") == 1
+    assert "10,040 accepted (10,000 rows, as records may span several lines), 3 rejected;" in text
+    assert "A robust sigma is" in text
+
+
+def shared_stamps(folder: Path, days: int, rows_a_day: int) -> dict[str, Any]:
+    store(
+        folder,
+        f"SELECT TIMESTAMP '2024-01-01' + to_days((i // {rows_a_day})::INT) AS at, "
+        f"sin(i) AS heat FROM range({days * rows_a_day}) AS r(i)",
+    )
+    rows = days * rows_a_day
+    changed = result(
+        columns=[column("at", "timestamp", count=rows, distinct=days), numeric("heat")],
+        anomalies=[],
+    )
+    changed["metrics"]["accepted_records"] = rows
+    return changed
+
+
+def test_many_rows_with_one_time_are_dots_and_no_comb(tmp_path: Path) -> None:
+    spec = main_chart(shared_stamps(tmp_path, 30, 10), tmp_path, SETTINGS)
+    assert isinstance(spec, SeriesChart)
+    assert (spec.joined, spec.x_is_time, len(spec.x)) == (False, True, 300)
+
+
+def test_very_many_rows_with_one_time_are_drawn_by_row(tmp_path: Path) -> None:
+    spec = main_chart(shared_stamps(tmp_path, 30, 100), tmp_path, SETTINGS)
+    assert isinstance(spec, SeriesChart)
+    assert (spec.joined, spec.x_is_time, spec.x[-1]) == (False, False, 3_000)
+
+
+def test_few_rows_with_one_time_stay_a_line(tmp_path: Path) -> None:
+    spec = main_chart(shared_stamps(tmp_path, 100, 2), tmp_path, SETTINGS)
+    assert isinstance(spec, SeriesChart)
+    assert spec.joined
+
+
+@pytest.mark.parametrize("bins", [[1, 1], [50]])
+def test_few_values_and_single_bins_get_no_histogram(tmp_path: Path, bins: list[int]) -> None:
+    store(tmp_path, "SELECT NULL::DOUBLE AS heat FROM range(2)")
+    edges = [float(edge) for edge in range(len(bins) + 1)]
+    columns = [numeric("heat") | {"histogram": {"edges": edges, "counts": bins}}]
+    changed = result(columns=columns, charts=[], anomalies=[], time_column=None)
+    assert main_chart(changed, tmp_path, SETTINGS) is None
 
 
 def test_a_small_report_is_quick_and_small(data: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nika_pipelines.anomalies.records import Anomaly, AnomalyReport
+from nika_pipelines.anomalies.records import Anomaly, AnomalyReport, Unjudged
 from nika_pipelines.intake.records import Dialect, IntakeReport, IntakeWarning, RowBalance
 from nika_pipelines.tables import quality
 from nika_pipelines.tables.records import (
@@ -133,7 +133,7 @@ def test_a_finding_asks_for_attention_and_leads_the_next_steps() -> None:
     found = AnomalyReport([anomaly(1), anomaly(2, suppressed=True)], 8, ["Column not judged."])
     document = result(found=found)
     assert document["verdict"]["level"] == "attention"
-    assert "One finding to look at, first column heat" in document["verdict"]["text"]
+    assert "One finding to look at, in column heat: value 9" in document["verdict"]["text"]
     assert document["recommendations"] == ["Check column heat, row 4."]
     metrics = document["metrics"]
     assert (metrics["anomalies_detected"], metrics["anomalies_suppressed"]) == (1, 8)
@@ -142,6 +142,65 @@ def test_a_finding_asks_for_attention_and_leads_the_next_steps() -> None:
         "sensor-20260102T030405Z-1a2b/a2",
     ]
     assert document["notes"] == ["Column not judged."]
+
+
+def test_several_findings_are_counted_and_the_worst_is_told() -> None:
+    text = result(found=AnomalyReport([anomaly(1), anomaly(2)], 0))["verdict"]["text"]
+    assert "2 findings to look at, the worst in column heat: value 9" in text
+
+
+def unjudged(column: str = "heat", **changes: Any) -> Unjudged:
+    return Unjudged(column, "20 values, 30 needed", **changes)
+
+
+def test_a_table_of_which_nothing_was_judged_is_not_called_good() -> None:
+    document = result(found=AnomalyReport([], 0, ["A note."], [unjudged()]))
+    assert document["verdict"]["level"] == "attention"
+    assert document["verdict"]["text"].endswith(
+        "Not judged for anomalies: heat (20 values, 30 needed)."
+    )
+    assert "Nothing unusual" not in document["verdict"]["text"]
+    assert document["not_judged"] == [
+        {"column": "heat", "reason": "20 values, 30 needed", "by_nature": False, "partly": False}
+    ]
+
+
+def test_a_column_that_was_not_judged_is_named_beside_others_that_were() -> None:
+    table = profile(heat(), *(heat(name=f"c{place}") for place in range(5)), heat(name="key"))
+    missed = [unjudged("key", by_nature=True), *(unjudged(f"c{place}") for place in range(5))]
+    verdict = result(table=table, found=AnomalyReport([], 0, [], missed))["verdict"]
+    assert verdict["level"] == "good"
+    assert "Nothing unusual was found. Not judged for anomalies: c0 (20 values" in verdict["text"]
+    assert verdict["text"].endswith("c2 (20 values, 30 needed) and 2 more.")
+    assert "key" not in verdict["text"]
+
+
+def test_a_column_judged_in_part_counts_as_judged_and_is_named() -> None:
+    found = AnomalyReport([], 0, [], [unjudged(partly=True)])
+    verdict = result(found=found)["verdict"]
+    assert verdict["level"] == "good"
+    assert "Not judged for anomalies: heat" in verdict["text"]
+
+
+def test_a_missing_run_does_not_hide_that_no_values_were_judged() -> None:
+    found = AnomalyReport([anomaly(kind="missing_data_pattern")], 0, [], [unjudged()])
+    text = result(found=found)["verdict"]["text"]
+    assert "One finding" in text
+    assert text.endswith("Not judged for anomalies: heat (20 values, 30 needed).")
+
+
+def test_a_table_without_numbers_says_that_there_was_nothing_to_judge() -> None:
+    verdict = result(table=profile(heat(type="text", histogram=None)))["verdict"]
+    assert verdict["level"] == "good"
+    assert "No numeric column is there to judge" in verdict["text"]
+
+
+@pytest.mark.parametrize("rejected", [2, 30])
+def test_the_step_for_rejected_rows_says_where_their_list_is(rejected: int) -> None:
+    (step,) = result(intake(rejected))["recommendations"]
+    assert '"Rejected rows" in the report' in step
+    assert "rejects.parquet" in step
+    assert ("(the first 12)" in step) == (rejected > 12)
 
 
 @pytest.mark.parametrize("rejected, level", [(0, "good"), (2, "attention"), (30, "bad")])
