@@ -3,9 +3,11 @@
 import dagster as dg
 
 from assets.batches import CheckSpec, StageCheck
+from nika_pipelines.engine import connect
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.records import DUCKDB_TYPES, IntakeReport
 from nika_pipelines.settings import Settings
+from nika_pipelines.sql import parquet_rows
 
 MATCHES_SCHEMA = CheckSpec(
     "matches_schema",
@@ -28,7 +30,11 @@ _MOST_COLUMNS_SHOWN = 200
 
 def evaluate_table_checks(report: IntakeReport, settings: Settings) -> list[StageCheck]:
     """Evaluate every check of a validated table."""
-    return [_matches_schema(report), _rows_balance(report), _rejects_are_few(report, settings)]
+    return [
+        _matches_schema(report, settings),
+        _rows_balance(report),
+        _rejects_are_few(report, settings),
+    ]
 
 
 def table_schema(report: IntakeReport) -> dg.TableSchema:
@@ -48,18 +54,38 @@ def table_schema(report: IntakeReport) -> dg.TableSchema:
     )
 
 
-def _matches_schema(report: IntakeReport) -> StageCheck:
+def _matches_schema(report: IntakeReport, settings: Settings) -> StageCheck:
+    """Hold the stored table against the contract's columns, now that Pandera judged its rows."""
     new_values = [w.message for w in report.warnings if w.code == "NEW_VALUES"]
+    promised = [(column.name, DUCKDB_TYPES[column.type]) for column in report.columns]
+    stored = _stored_columns(report, settings)
+    differing = [
+        f"{there} instead of {asked}"
+        for asked, there in zip(promised, stored, strict=False)
+        if asked != there
+    ]
     return StageCheck(
         MATCHES_SCHEMA.name,
-        passed=True,
+        passed=stored == promised,
         metadata={
+            "nika/differing_columns": "; ".join(differing[:20]) or "none",
+            "nika/rejected_rows": ", ".join(
+                f"{n} {code}" for code, n in sorted(report.rejects_by_code.items())
+            )
+            or "none",
             "nika/contract_version": report.contract_version,
             "nika/contract_status": report.contract_status,
-            "nika/rows_rejected_by_contract": report.rejects_by_code.get("CONTRACT", 0),
             "nika/new_values": "\n".join(new_values[:20]) or "none",
         },
     )
+
+
+def _stored_columns(report: IntakeReport, settings: Settings) -> list[tuple[str, str]]:
+    with connect(settings) as connection:
+        rows = connection.execute(
+            f"DESCRIBE SELECT * FROM {parquet_rows(report.table_parquet)}"
+        ).fetchall()
+    return [(name, kind) for name, kind, *_rest in rows]
 
 
 def _rows_balance(report: IntakeReport) -> StageCheck:

@@ -12,7 +12,7 @@ def known_feed(feed: str) -> str:
         typer.BadParameter: there is no such feed.
     """
     if feed not in KNOWN_FEEDS:
-        known = ", ".join(KNOWN_FEEDS)
+        known = ", ".join(FEEDS)
         raise typer.BadParameter(f"there is no feed {feed!r}; the feeds are {known}")
     return feed
 

@@ -30,6 +30,9 @@ _LISTED = (
     "attempt", "run_id", "summary",
 )  # fmt: skip
 
+_WIDE = 120
+"""Terminals from this width also show where uploads come from and what was wrong."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -104,27 +107,35 @@ def _print_list(uploads: list[Upload], console: "Console") -> None:
     if not uploads:
         console.print("No uploads. `nika run FILE` processes one; `nika demo` shows samples.")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Upload", overflow="fold")
-    table.add_column("Feed", no_wrap=True)
+    is_wide = console.width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1 if is_wide else 0, 0, 1))
+    # The id is what the other commands ask for, so it is never cut.
+    table.add_column("Upload", no_wrap=True, overflow="ignore", min_width=_longest_id(uploads))
+    for heading in ("Dataset", "Received (UTC)") if is_wide else ():
+        table.add_column(heading, no_wrap=True)
     table.add_column("State", no_wrap=True)
-    table.add_column("Received (UTC)", no_wrap=True)
     for heading in ("Rows", "Anomalies", "Quality"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Remark", overflow="fold")
+        table.add_column(heading if is_wide else heading[:4], justify="right", no_wrap=True)
+    if is_wide:
+        table.add_column("Remark", overflow="fold")
     for upload in uploads:
         remark = upload.error_code or (f"as {upload.duplicate_of}" if upload.duplicate_of else "")
+        summary = upload.summary or {}
+        origin = (plain(f"{upload.feed}: {upload.dataset}"), _clock(upload.received_at))
         table.add_row(
             plain(upload.upload_id),
-            plain(upload.feed),
+            *(origin if is_wide else ()),
             styled_state(upload.state),
-            _clock(upload.received_at),
-            number((upload.summary or {}).get("rows"), "{:,}"),
-            number((upload.summary or {}).get("anomalies"), "{:,}"),
-            number((upload.summary or {}).get("quality_score"), "{:.0f}"),
-            plain(remark),
+            number(summary.get("rows"), "{:,}"),
+            number(summary.get("anomalies"), "{:,}"),
+            number(summary.get("quality_score"), "{:.0f}"),
+            *((plain(remark),) if is_wide else ()),
         )
     console.print(table)
+
+
+def _longest_id(uploads: list[Upload]) -> int:
+    return max(len(upload.upload_id) for upload in uploads)
 
 
 def _print_upload(

@@ -266,3 +266,19 @@ def test_the_digest_of_a_day_counts_what_arrived(project: Project) -> None:
     text = pages[0].extract_text()
     assert "UNCLOSED_QUOTE" in text
     assert "hurt.csv" in text
+
+
+def test_a_table_that_is_not_what_its_contract_says_fails_the_check(project: Project) -> None:
+    from dataclasses import replace
+
+    from assets.checks import evaluate_table_checks
+
+    (upload,) = project.arrive(sales_csv=CLEAN)
+    project.run([upload])
+    report = project.workspace.lake.read_intake("tables", upload.upload_id)
+    wrong = [replace(column, type="integer") for column in report.columns]
+    outcomes = evaluate_table_checks(replace(report, columns=wrong), project.settings)
+    assert {one.name: one.passed for one in outcomes}["matches_schema"] is False
+    short = replace(report.balance, accepted=report.balance.accepted - 1)
+    outcomes = evaluate_table_checks(replace(report, balance=short), project.settings)
+    assert {one.name: one.passed for one in outcomes}["rows_balance"] is False
