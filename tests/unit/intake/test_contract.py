@@ -1,5 +1,7 @@
 """A contract is inferred once, edited by people, and means the same in Pandera and in SQL."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from nika_pipelines.intake import contract as contracts
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.column_types import infer_columns
 from nika_pipelines.intake.contract import ColumnRule, Contract, ContractError
+from nika_pipelines.intake.identity import contract_options
 from nika_pipelines.intake.records import Column
 from nika_pipelines.intake.typed_table import cast_table
 from nika_pipelines.settings import Settings
@@ -273,3 +276,79 @@ def test_accepting_makes_a_new_version_once(tmp_path: Path) -> None:
     assert contracts.accept(path).version == 2
     assert contracts.accept(path).version == 2
     assert contracts.load_contract(path) == replace(RULES, version=2, status="accepted")
+
+
+@pytest.mark.parametrize(
+    "text, place",
+    [
+        ("a: 1\n  b: [\n", "line 2, column 4: mapping values"),
+        ('a: "x\n', "line 2, column 1: found unexpected end of stream"),
+        ("a: 2024-13-45\n", "a value cannot be read: month must be in 1..12"),
+        ("? [a]\n: b\n", "line 1, column 3: found unhashable key"),
+    ],
+)
+def test_broken_yaml_is_told_on_one_line_with_its_place(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    path = tmp_path / "sales.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ContractError) as caught:
+        contracts.load_contract(path)
+
+    assert str(caught.value).startswith(f"sales.yaml: the file: is not YAML: {place}")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_version_that_will_apply_is_part_of_an_upload_s_options(tmp_path: Path) -> None:
+    path = tmp_path / "d.yaml"
+    assert contract_options(path) == "contract 1"
+
+    contracts.save_contract(RULES, path)
+    assert contract_options(path) == "contract 1"
+    contracts.accept(path)
+    assert contract_options(path) == "contract 2"
+
+    path.write_text("a: [", encoding="utf-8")
+    assert contract_options(path) == "contract unreadable"
+
+
+def test_reading_the_version_loads_no_heavy_library() -> None:
+    program = (
+        "import sys; from pathlib import Path; from nika_pipelines.intake import identity; "
+        "identity.contract_options(Path('none')); "
+        "print(sorted({'pandas', 'pandera', 'duckdb', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_command_in_the_header_survives_a_dataset_with_spaces(tmp_path: Path) -> None:
+    contracts.save_contract(replace(RULES, dataset="my sales; rm"), tmp_path / "d.yaml")
+
+    assert "`nika contract accept 'my sales; rm'`" in (tmp_path / "d.yaml").read_text("utf-8")
+
+
+bounded = st.one_of(st.none(), st.integers(-1_000, 1_000))
+
+
+@given(low=bounded, high=bounded)
+@few
+def test_slack_only_widens_and_never_crosses_zero(low: int | None, high: int | None) -> None:
+    if low is not None and high is not None and low > high:
+        low, high = high, low
+    rule = ColumnRule("n", "integer", "measure", ge=low, le=high)
+
+    (wide,) = contracts.with_slack(Contract("d", (rule,))).columns
+
+    if low is None or high is None:
+        assert wide == rule
+        return
+    assert isinstance(wide.ge, int)
+    assert isinstance(wide.le, int)
+    assert wide.ge <= low
+    assert wide.le >= high
+    assert (wide.ge >= 0) == (low >= 0)
+    assert (wide.le <= 0) == (high <= 0)

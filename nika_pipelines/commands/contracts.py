@@ -1,0 +1,218 @@
+"""Commands on a dataset's contract: contract show, contract diff, contract accept."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nika_pipelines.commands.console import (
+    ExitCode,
+    document,
+    messages,
+    output,
+    plain,
+    settings_in_force,
+)
+from nika_pipelines.commands.ledgers import listed_uploads
+from nika_pipelines.intake.names import display_name
+
+if TYPE_CHECKING:
+    from nika_pipelines.intake.contract_file import Contract
+    from nika_pipelines.intake.records import Column
+    from nika_pipelines.intake.states import Upload
+    from nika_pipelines.settings import Settings
+
+app = typer.Typer(
+    help="Show, compare and accept what a dataset's files promise.", no_args_is_help=True
+)
+_MOST_NAMED = 20
+
+Dataset = Annotated[str, typer.Argument(help="The dataset, as `nika show` names it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@app.command("show")
+def show_contract(dataset: Dataset, as_json: Json = False) -> None:
+    """Print the contract of a dataset."""
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        path = _contract_path(dataset, settings)
+        contract = _loaded(path)
+        emit(_record(contract, path))
+        if not as_json:
+            typer.echo(path.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command("diff")
+def diff(dataset: Dataset, as_json: Json = False) -> None:
+    """Compare the contract with the newest upload of its dataset."""
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        contract = _loaded(_contract_path(dataset, settings))
+        compared, refused = _newest(dataset, settings)
+        if compared is None:
+            messages().print(f"No upload of {plain(dataset)} has a table to compare with.")
+            _print_refused(refused)
+            raise typer.Exit(ExitCode.FAILED)
+        from nika_pipelines.intake.contract import diff_contract
+
+        upload, columns = compared
+        lines = diff_contract(contract, columns).lines()
+        emit(
+            {
+                "dataset": dataset,
+                "version": contract.version,
+                "status": contract.status,
+                "upload_id": upload.upload_id,
+                "differences": lines,
+                "refused": None if refused is None else _refusal(refused),
+            }
+        )
+        if not as_json:
+            _print_difference(contract, upload, lines)
+            _print_refused(refused)
+
+
+@app.command("accept")
+def accept_contract(dataset: Dataset, as_json: Json = False) -> None:
+    """Enforce the contract: from now on rows that break it are rejected."""
+    settings = settings_in_force()
+    with document(as_json) as emit:
+        path = _contract_path(dataset, settings)
+        before = _loaded(path)
+        from nika_pipelines.intake.contract import accept
+
+        try:
+            contract = accept(path)
+        except OSError as error:
+            messages().print(f"[red]{plain(error)}[/]")
+            raise typer.Exit(ExitCode.FAILED) from None
+        promises = _promises(contract)
+        emit(
+            _record(contract, path)
+            | {"accepted_now": before.status != "accepted", "enforced": promises}
+        )
+        if not as_json:
+            _print_accepted(before, contract, promises)
+
+
+# Finding
+
+
+def _contract_path(dataset: str, settings: "Settings") -> Path:
+    """The file of a dataset's contract.
+
+    Raises:
+        typer.BadParameter: there is none; the datasets that have one are named.
+    """
+    folder = settings.data / "contracts"
+    known = {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*.yaml"))
+        if not path.name.startswith(".")
+    }
+    if dataset in known:
+        return known[dataset]
+    names = ", ".join(map(display_name, list(known)[:_MOST_NAMED]))
+    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    there = f"there are {names}{more}" if known else "no file was taken in yet"
+    raise typer.BadParameter(f"no dataset {display_name(dataset)!r} has a contract; {there}")
+
+
+def _loaded(path: Path) -> "Contract":
+    """The contract in a file; one that cannot be used ends the command."""
+    from nika_pipelines.intake.contract_file import ContractError, load_contract
+
+    try:
+        return load_contract(path)
+    except (ContractError, OSError) as error:
+        messages().print(f"[red]The contract cannot be used: {plain(error)}[/]")
+        raise typer.Exit(ExitCode.FAILED) from None
+
+
+def _newest(
+    dataset: str, settings: "Settings"
+) -> tuple[tuple["Upload", list["Column"]] | None, "Upload | None"]:
+    """The newest upload of a dataset that has a table, and a newer one that was refused."""
+    from nika_pipelines.intake.states import UploadState
+
+    refused = None
+    for upload in reversed(listed_uploads(settings, feed=None, state=None)):
+        if upload.dataset != dataset:
+            continue
+        columns = _columns(settings.data / "lake" / upload.feed / upload.upload_id)
+        if columns is not None:
+            return (upload, columns), refused
+        if upload.state == UploadState.QUARANTINED:
+            refused = refused or upload
+    return None, refused
+
+
+def _columns(folder: Path) -> list["Column"] | None:
+    """The columns of the table that intake wrote into a folder, if it did."""
+    from nika_pipelines.intake.records import Column
+
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return [Column(**column) for column in report["columns"]]
+
+
+# Saying
+
+
+def _record(contract: "Contract", path: Path) -> dict[str, Any]:
+    from nika_pipelines.intake.contract_file import contract_document
+
+    return contract_document(contract) | {"path": str(path)}
+
+
+def _refusal(upload: "Upload") -> dict[str, Any]:
+    return {
+        "upload_id": upload.upload_id,
+        "error_code": upload.error_code,
+        "message": upload.message,
+    }
+
+
+def _promises(contract: "Contract") -> list[str]:
+    """What an accepted contract asks of each column beyond its type, a line each."""
+    lines = []
+    for rule in contract.columns:
+        told = [] if rule.nullable else ["never empty"]
+        told += ["no value twice"] if rule.unique else []
+        told += [f"at least {rule.ge}"] if rule.ge is not None else []
+        told += [f"at most {rule.le}"] if rule.le is not None else []
+        told += [f"one of {', '.join(map(str, rule.isin))}"] if rule.isin is not None else []
+        told += [f"of the form {rule.pattern}"] if rule.pattern is not None else []
+        if told:
+            lines.append(f"{rule.name}: {'; '.join(told)}")
+    return lines
+
+
+def _print_difference(contract: "Contract", upload: "Upload", lines: list[str]) -> None:
+    console = output()
+    title = f"version {contract.version}, {contract.status}, against {plain(upload.upload_id)}"
+    console.print(f"Contract of {plain(contract.dataset)}, {title}:", soft_wrap=True)
+    for line in lines or ["no difference"]:
+        console.print(f"  {plain(line)}", soft_wrap=True)
+
+
+def _print_refused(refused: "Upload | None") -> None:
+    if refused is not None:
+        text = f"{refused.upload_id} is newer and was refused: {refused.error_code}:"
+        messages().print(f"{plain(text)} {plain(refused.message)}")
+
+
+def _print_accepted(before: "Contract", contract: "Contract", promises: list[str]) -> None:
+    console, name = output(), plain(contract.dataset)
+    if before.status == "accepted":
+        console.print(f"The contract of {name} is accepted already (version {contract.version}).")
+    else:
+        console.print(f"The contract of {name} is accepted, as version {contract.version}.")
+    console.print("Enforced on every file from now on, row by row, besides columns and types:")
+    for promise in promises or ["nothing more"]:
+        console.print(f"  {plain(promise)}", soft_wrap=True)
+    console.print("Earlier results stay as they are; `nika retry ID` takes an older file again.")
