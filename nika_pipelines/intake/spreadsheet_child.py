@@ -225,7 +225,7 @@ def _parse(
     parser.CharacterDataHandler = text
     with archive.open(part) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
-            if parser.CurrentByteIndex > _PARSED_BYTES:
+            if stream.tell() > _PARSED_BYTES:
                 return False
             parser.Parse(chunk, False)
     return True

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nika_pipelines.intake import spreadsheet_child
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.reader import read_text_table
 from nika_pipelines.intake.records import LINE_COLUMN, TextTable
@@ -186,3 +187,59 @@ def test_a_password_protected_workbook_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "b.xlsx"
     source.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600)
     assert code_of(source, tmp_path) == "UNSUPPORTED_FORMAT"
+
+
+def with_formulas(path: Path, *cells: str) -> Path:
+    """A workbook whose second column holds these cells, given as XML."""
+    plain = workbook(path, {"Data": [["n", "twice"], *([n, "@"] for n in range(len(cells)))]})
+    with zipfile.ZipFile(plain) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    for n, cell in enumerate(cells, 2):
+        start = sheet.index('<c t="inlineStr"><is><t xml:space="preserve">@')
+        end = sheet.index("</c>", start) + 4
+        sheet = sheet[:start] + cell.replace("<c", f'<c r="B{n}"', 1) + sheet[end:]
+    parts["xl/worksheets/sheet1.xml"] = sheet
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_formulas_without_a_stored_value_are_told(tmp_path: Path) -> None:
+    source = with_formulas(
+        tmp_path / "book.xlsx",
+        "<c><f>A2*2</f></c>",
+        "<c><f>A3*2</f><v></v></c>",
+        '<c><f t="shared" si="0"/><v/></c>',
+        "<c><f>A5*2</f><v>6</v></c>",
+        '<c t="str"><f>""</f><v></v></c>',
+        "<c><v>7</v></c>",
+    )
+
+    table = read_text_table(source, "book.xlsx", tmp_path, Settings())
+
+    (warning,) = [one for one in table.warnings if one.code == "FORMAT_MISMATCH"]
+    assert "3 formulas of sheet 'Data' (first in B2) have no stored value" in warning.message
+    assert "save the workbook in Excel" in warning.message
+
+
+def test_calculated_formulas_are_nothing_to_tell(tmp_path: Path) -> None:
+    source = with_formulas(tmp_path / "book.xlsx", *["<c><f>A2*2</f><v>6</v></c>"] * 4)
+
+    table = read_text_table(source, "book.xlsx", tmp_path, Settings())
+
+    assert "FORMAT_MISMATCH" not in [warning.code for warning in table.warnings]
+
+
+def test_only_the_beginning_of_a_long_sheet_is_searched_for_formulas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreadsheet_child, "_PARSED_BYTES", 1_000)
+    monkeypatch.setattr(spreadsheet_child, "_CHUNK_BYTES", 50)
+    source = with_formulas(tmp_path / "book.xlsx", *["<c><f>A2</f></c>"] * 50)
+
+    found = spreadsheet_child.lost_formulas(str(source), "Data")
+
+    assert not found["formulas_complete"]
+    assert 0 < found["lost_formulas"] < 50
