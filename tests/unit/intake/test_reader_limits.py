@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.encoding import _line_of
 from nika_pipelines.intake.reader import read_text_table
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, TextTable
 from nika_pipelines.settings import Settings
@@ -212,3 +213,56 @@ def test_a_character_cut_by_the_end_of_a_chunk_is_still_utf8(tmp_path: Path) -> 
     table = read(tmp_path, content)
 
     assert (table.encoding, table.balance.accepted) == ("utf-8", 400_000)
+
+
+def refusal_of(tmp_path: Path, content: bytes, **limits: object) -> UploadRejected:
+    with pytest.raises(UploadRejected) as refusal:
+        read(tmp_path, content, **limits)
+    return refusal.value
+
+
+OPEN = b'51,"a\nb",c\n52,"open,3\n'
+
+
+@pytest.mark.parametrize(
+    "content, limits, code, line, says",
+    [
+        (rows(50) + OPEN + rows(500, 53), {}, "UNCLOSED_QUOTE", 54, "opens in line 54 "),
+        (rows(50) + b'51,"a\nb","open\n' + rows(500, 53), {}, "UNCLOSED_QUOTE", 53, "line 53 "),
+        (rows(50) + OPEN + rows(90_000), {"max_line_bytes": 400_000}, "UNCLOSED_QUOTE", 54, "54"),
+        (b'1,"a\nb\n2,"c",3\n' * 30, {}, "UNCLOSED_QUOTE", 2, "begins in line 2"),
+        (rows(9) + b"10," + b"x" * 3_000 + b",1\n", {"max_line_bytes": 2_000}, "LINE_TOO_LONG",
+         11, "begins in line 11 has at least 3,006 bytes; at most 2,000"),
+        ((b"1," + b"x" * 300 + b",1\n") * 9, {"max_field_bytes": 200}, "FIELD_TOO_LONG", 2,
+         "over 200 bytes: in line 2, cell 2 has 300"),
+        (rows(9) + b"\nx,y\n1,2\n3,4\n5,6\n", {}, "MULTIPLE_TABLES", 12, "In line 12, below"),
+        (rows(9) + b"1,2,3,4\n" * 9, {}, "MULTIPLE_TABLES", 11, "from line 11 on"),
+        (rows(9) + b"10,caf\xc3\xa9,1\n11,caf\xe9,1\n" * 4, {}, "MIXED_ENCODING", 12,
+         "Line 12 is not UTF-8, but line 11 is"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_line_at_fault(
+    tmp_path: Path, content: bytes, limits: dict[str, object], code: str, line: int, says: str
+) -> None:
+    refusal = refusal_of(tmp_path, b"id,name,v\n" + content, **limits)
+
+    assert (refusal.code, refusal.details["line"]) == (code, line)
+    assert says in refusal.message
+
+
+def test_a_ragged_file_names_expected_and_found_cells(tmp_path: Path) -> None:
+    mixed = b"".join(b"1,2,3\n4,5\n6,7,8,9\n" for _ in range(20))
+
+    refusal = refusal_of(tmp_path, b"a,b,c\n1,2,3\n" + mixed)
+
+    assert "the 3 cells of the table: line 4 has 2, line 5 has 4, line 7 has 2" in refusal.message
+    assert refusal.details["first_lines"] == {4: 2, 5: 4, 7: 2}
+    assert refusal.details["limit"] == 0.2
+
+
+def test_a_line_is_found_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nika_pipelines.intake.encoding.CHUNK_BYTES", 7)
+    (tmp_path / "f").write_bytes(b"one\ntwo\nthree and more\nfour\n")
+
+    assert _line_of(tmp_path / "f", b"three and more") == 3
+    assert _line_of(tmp_path / "f", b"o") == 1

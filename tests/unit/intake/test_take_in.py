@@ -252,3 +252,47 @@ def test_typing_that_loses_rows_is_an_internal_error(
         take(tmp_path, SHOPS)
 
     assert caught.value.code == "INTERNAL"
+
+
+def test_new_values_are_told_in_words_and_a_little_beyond_the_range_not_at_all(
+    tmp_path: Path,
+) -> None:
+    take(tmp_path, SHOPS)
+
+    usual = take(tmp_path, "shop,amount,kind\ns1,110,a\ns2,0.1,b\n", 2)
+    news = take(tmp_path, "shop,amount,kind\ns1,500,a\ns2,-0.5,c\ns1,900,\n", 3)
+
+    assert not usual.warnings
+    told = [warning.message for warning in news.warnings]
+    assert "1 value below the 0.5 seen before, such as -0.5" in told[0]
+    assert "2 values above the 99.5 seen before, such as 500.0, 900.0" in told[1]
+    assert "1 value not seen before, such as 'c'" in " ".join(told)
+    assert "1 empty cell, where none was before" in " ".join(told)
+    assert "1 value that came before, such as 's1'" in " ".join(told)
+
+
+def test_an_accepted_range_is_exact(tmp_path: Path) -> None:
+    take(tmp_path, SHOPS)
+    contracts.accept(tmp_path / "contracts/shops.yaml")
+
+    report = take(tmp_path, SHOPS.replace("99.5", "100.5"), 2)
+
+    assert report.rejects_by_code == {"CONTRACT": 1}
+
+
+def test_what_is_said_about_formulas_and_footers_is_true(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    rows = "".join(f"=1+{n},x{n},{n}\n" for n in range(30))
+    source.write_text(f"code,name,n\n{rows}\nTotal,,435\n", encoding="utf-8")
+
+    assert inspect(source, "in.csv", tmp_path, Settings())
+
+    document = json.loads((tmp_path / "intake.json").read_text("utf-8"))
+    told = {warning["code"]: warning["message"] for warning in document["warnings"]}
+    lines = (tmp_path / "table.csv").read_text("utf-8").splitlines()
+    assert "escaped" not in told["FORMULA_LIKE"]
+    assert "exactly as written" in told["FORMULA_LIKE"]
+    assert lines[1].startswith("=1+0")
+    assert "The last 1 row of the file" in told["FOOTER_KEPT"]
+    assert "kept as text and flagged" in told["FOOTER_KEPT"]
+    assert lines[-1].startswith("Total")
