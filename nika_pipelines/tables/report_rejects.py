@@ -1,0 +1,63 @@
+"""The first rejected rows of a table, read from the file that holds all of them.
+
+Belongs here: which rejects a report lists and how much of each. The texts are cells of an upload,
+so they are only ever passed on as text.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from nika_pipelines.engine import connect
+from nika_pipelines.reports.document import Number, Table, TableColumn, TableRow
+from nika_pipelines.reports.numerals import number
+from nika_pipelines.settings import Settings
+from nika_pipelines.tables.verdict import MOST_REJECTS_LISTED
+
+_RAW_CHARACTERS = 100
+_REASON_CHARACTERS = 200
+
+
+def first_rejects_table(
+    result: dict[str, Any], data_root: Path, settings: Settings
+) -> Table | None:
+    """The first rejected rows with line, reason and raw text; None if there are none on disk."""
+    stored = (result.get("data_files") or {}).get("rejects")
+    if not stored or not result.get("rejects_by_code") or not (data_root / stored).is_file():
+        return None
+    query = f"""
+        SELECT line, "column", code, left(reason, {_REASON_CHARACTERS}),
+               left(raw, {_RAW_CHARACTERS}), greatest(length(raw) - {_RAW_CHARACTERS}, 0),
+               count(*) OVER ()
+        FROM read_parquet(?) ORDER BY line, "column" LIMIT {MOST_REJECTS_LISTED}"""
+    with connect(settings) as connection:
+        found = connection.execute(query, [str(data_root / stored)]).fetchall()
+    if not found:
+        return None
+    rows = tuple(
+        TableRow(
+            (
+                Number(number(line), line),
+                column or "\u2013",
+                str(code),
+                reason or "",
+                _raw_text(raw, cut),
+            )
+        )
+        for line, column, code, reason, raw, cut, _ in found
+    )
+    left = found[0][-1] - len(found)
+    heading = (
+        TableColumn("Line", "right"),
+        TableColumn("Column"),
+        TableColumn("Code"),
+        TableColumn("Reason", wrap=True),
+        TableColumn("Raw text", wrap=True),
+    )
+    file = str(stored).rsplit("/", 1)[-1]
+    return Table(heading, rows, f"{left:,} more in {file}." if left > 0 else None)
+
+
+def _raw_text(raw: str | None, cut: int | None) -> str:
+    if raw is None:
+        return "\u2013"
+    return f"{raw}\u2026 (+{cut:,} characters)" if cut else raw
