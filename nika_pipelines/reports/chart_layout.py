@@ -130,10 +130,14 @@ def _x_axis(plot: _Plot, find: TickFinder, room: float, name: str = "") -> list[
     name = shown(name, 30)
     free_to = plot.right + 6 - (_text_width(name) + 10 if name else 0)
     ticks = _x_ticks(plot, find, max(int((plot.right - plot.left) / room), 2), free_to)
+    labels = _fitting_labels(plot, ticks, free_to)
+    if name and len(labels) < FEWEST_TICKS:
+        # Rows 1 and 2 only: a second number says more than the name, which the caption holds.
+        name, labels = "", _fitting_labels(plot, ticks, plot.right + 6)
     for value, _ in ticks:
         x = plot.x(value)
         shapes.append(Polyline(((x, plot.bottom), (x, plot.bottom - 2.5)), MUTED, 0.5))
-    for x, text in _fitting_labels(plot, ticks, free_to):
+    for x, text in labels:
         shapes.append(Label((x, 4.5), text, TICK_SIZE, MUTED, "middle"))
     if name:
         shapes.append(Label((plot.right, 4.5), name, TICK_SIZE, INK, "end"))

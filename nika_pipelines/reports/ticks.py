@@ -86,7 +86,7 @@ def _clock_text(at: float, step: float, first: bool) -> str:
     moment = _moment(at)
     if step >= _DAY:
         return moment.strftime("%d %b %Y" if first else "%d %b")
-    if first or moment.hour == moment.minute == moment.second == 0:
+    if first or at % _DAY == 0:
         return moment.strftime("%d %b %H:%M")
     if step >= 60:
         return moment.strftime("%H:%M")

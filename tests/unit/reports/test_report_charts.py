@@ -20,7 +20,7 @@ from nika_pipelines.reports.chart_specs import (
 from nika_pipelines.reports.charts import render_svg
 from nika_pipelines.reports.shapes import Circle, Dots, Label, Polygon, Polyline, Shape
 from nika_pipelines.reports.style import ACCENT, SEVERITY_COLOURS
-from nika_pipelines.reports.ticks import number_ticks, time_ticks
+from nika_pipelines.reports.ticks import number_ticks, time_ticks, whole_ticks
 
 finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
 
@@ -110,6 +110,34 @@ def test_number_ticks_lie_within_their_ends(a: float, b: float) -> None:
         air = (high - low) * 1e-6
         assert all(low - air <= value <= high + air for value, _ in ticks)
         assert len(ticks) <= 12
+
+
+@given(
+    st.floats(min_value=-1e6, max_value=1e6),
+    st.floats(min_value=0.01, max_value=1e6),
+    st.integers(2, 8),
+)
+def test_no_scale_has_a_single_tick(low: float, span: float, most: int) -> None:
+    for ticks in (number_ticks(low, low + span, most), time_ticks(low, low + span, most)):
+        assert 2 <= len(ticks) <= 8 * most
+    assert len({value for value, _ in number_ticks(low, low + span, most)}) >= 2
+
+
+def test_a_scale_around_one_round_number_gets_more() -> None:
+    assert [text for _, text in number_ticks(430.0, 570.0, 2)] == ["450", "500", "550"]
+    assert len(number_ticks(0.1, 9.9, 2)) >= 2
+
+
+def test_rows_are_counted_in_whole_numbers() -> None:
+    assert whole_ticks(0.99, 2.01, 6) == [(1.0, "1"), (2.0, "2")]
+
+
+@pytest.mark.parametrize("high", [2.0, 3.0, 100.0, 200.0, 230.0, 1_000.0, 476.0, 1_050.0])
+@pytest.mark.parametrize("width", [230, 480])
+def test_at_least_two_places_on_the_horizontal_axis_are_named(high: float, width: int) -> None:
+    spec = series(x=(1.0, high), y=(0.0, 1.0))
+    labels = [s for s in layout(spec, width, 100) if isinstance(s, Label) and s.at[1] == 4.5]
+    assert len([label for label in labels if label.text != "row"]) >= 2
 
 
 @pytest.mark.parametrize(
