@@ -52,8 +52,8 @@ _STYLE = (
     "color:#1d2733;background:#fff}table{border-collapse:collapse;width:100%}"
     "th{text-align:left;color:#5b6875;font-weight:600}"
     "td,th{padding:.35rem .75rem .35rem 0;border-bottom:1px solid #dfe4ea;vertical-align:top;"
-    "overflow-wrap:anywhere}td.n,th.n{text-align:right;white-space:nowrap}"
-    "small{display:block;color:#5b6875;max-width:34rem}a{color:#0b57a4}"
+    "overflow-wrap:anywhere}td:first-child{min-width:9rem}td.n,th.n{text-align:right}.n,.w,th{white-space:nowrap}"
+    "small{display:block;color:#5b6875;max-width:34rem}.r a{white-space:nowrap}a{color:#0b57a4}"
     "@media(prefers-color-scheme:dark){body{color:#e4e9ee;background:#14181d}"
     "td,th{border-color:#333c46}th,small{color:#9aa7b4}a{color:#7db7f0}}"
 )
@@ -287,13 +287,13 @@ def _index_row(data: Path, row: sqlite3.Row) -> str:
     problem = ": ".join(text for text in (row["error_code"], row["message"]) if text)
     level = str(summary.get("verdict_level") or "")
     return (
-        f"<tr><td>{_text(row['original_name'])}<td>{_text(row['dataset'])}<td>{_text(row['feed'])}"
+        f"<tr><td>{_text(row['original_name'])}<td>{_text(row['dataset'])}<td class=w>{_text(row['feed'])}"
         f"<td>{_text(row['state'].replace('_', ' '))}{_small(problem)}"
         f"<td>{_text(_LEVELS.get(level, level))}{_small(summary.get('verdict'))}"
         f"<td class=n>{_figure(summary.get('rows'))}"
         f"<td class=n>{_figure(summary.get('anomalies'))}"
         f"<td class=n>{_figure(summary.get('quality_score'))}"
-        f"<td>{_text(row['received_at'][:19].replace('T', ' '))}<td>{_report_cell(data, row)}"
+        f"<td>{_text(row['received_at'][:19].replace('T', ' '))}<td class=r>{_report_cell(data, row)}"
     )
 
 

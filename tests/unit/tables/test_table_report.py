@@ -315,7 +315,11 @@ def test_a_report_without_its_rejects_file_is_still_made(data: Path) -> None:
 
 
 def test_the_report_says_how_rows_are_counted_and_counts_the_accepted_ones(data: Path) -> None:
-    balance = result()["row_balance"] | {"accepted_lines": 10_040, "accepted": 10_000, "rejected": 3}
+    balance = result()["row_balance"] | {
+        "accepted_lines": 10_040,
+        "accepted": 10_000,
+        "rejected": 3,
+    }
     text = " ".join("\n".join(rendered(result(row_balance=balance), data)).split())
     assert "10,000 rows, 2 columns" in text
     assert text.count("Row numbers count the accepted data rows in the order of the file") == 1
