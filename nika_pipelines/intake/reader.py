@@ -404,7 +404,7 @@ def _warnings(
     if text.guess.unsure:
         warnings.append(IntakeWarning(WarningCode.DIALECT_UNSURE, text.guess.unsure))
     if text.removed_nuls:
-        message = f"{text.removed_nuls} NUL bytes were removed."
+        message = f"{_counted(text.removed_nuls, 'NUL byte')} removed."
         warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, message))
     if footer:
         message = (
