@@ -94,7 +94,7 @@ def _look_sentence(result: dict[str, Any], level: Level) -> str:
     if level == "good":
         return f"{calm}."
     if result["warnings"]:
-        return f"{calm}, but note: {_lower(result['warnings'][0]['message'])}"
+        return f"{calm}, but note: {_lower(_first_sentence(result['warnings'][0]['message']))}"
     if result["metrics"]["quality_score"] >= GOOD_QUALITY:
         return f"{calm}."
     return f"{calm}; {_weakest_part(result)}"
@@ -230,6 +230,12 @@ def _names(names: list[str]) -> str:
     shown = ", ".join(names[:MOST_NAMES])
     left = len(names) - MOST_NAMES
     return f"{shown} and {left:,} more" if left > 0 else shown
+
+
+def _first_sentence(message: str) -> str:
+    """A warning's gist; the report has the rest of it in its list of warnings."""
+    head, end, _rest = message.partition(". ")
+    return f"{head}." if end else message
 
 
 def _lower(sentence: str) -> str:
