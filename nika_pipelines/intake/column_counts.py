@@ -20,6 +20,10 @@ SAMPLE_ROWS = 20_000
 """Rows that eliminate hypotheses; a table up to this size is its own sample."""
 
 _EXPRESSIONS_PER_SCAN = 400
+_EXPRESSIONS_PER_WHOLE_SCAN = 60
+"""Fewer over a large table, which several threads scan: each thread has vectors of its own for
+every expression (200 expressions took 160 MB). A column is still read in one or two scans."""
+
 _SAMPLE_TABLE = "nika_typing_sample"
 _RAW_SAMPLE = "nika_raw_sample"
 
@@ -106,8 +110,10 @@ class ColumnCounts:
         """
         found: dict[Key, Any] = {}
         keys = list(wanted)
-        for start in range(0, len(keys), _EXPRESSIONS_PER_SCAN):
-            batch = keys[start : start + _EXPRESSIONS_PER_SCAN]
+        whole = self.is_sampled and not sampled
+        size = _EXPRESSIONS_PER_WHOLE_SCAN if whole else _EXPRESSIONS_PER_SCAN
+        for start in range(0, len(keys), size):
+            batch = keys[start : start + size]
             found |= zip(batch, self._row(batch, wanted, sampled), strict=True)
         return found
 

@@ -76,4 +76,5 @@ def write_wide(
             columns = [*batch.columns, *empty, placed]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             done += count
+    pa.default_memory_pool().release_unused()
     return done
