@@ -39,6 +39,10 @@ def inspect_file(
         except OSError as error:
             messages().print(f"[red]{plain(error)}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
+        except Exception as error:  # whatever broke, the file is not to blame for it
+            told = " ".join(str(error).split())[:300]
+            messages().print(f"[red]INTERNAL: this is our fault: {plain(told)}[/]", soft_wrap=True)
+            raise typer.Exit(ExitCode.FAILED) from None
         intake: dict[str, Any] = json.loads((out / "intake.json").read_text())
         emit(intake)
         if not as_json:

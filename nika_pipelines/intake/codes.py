@@ -89,6 +89,20 @@ class WarningCode(StrEnum):
     NEW_VALUES = "NEW_VALUES"
 
 
+class IntakeFault(RuntimeError):
+    """Intake itself went wrong, whatever the file: the upload fails, the file is not to blame.
+
+    Attributes:
+        details: for machines.
+    """
+
+    def __init__(self, message: str, details: dict[str, Any] | None = None) -> None:
+        """Say what went wrong."""
+        self.details = details or {}
+        told = "; ".join(f"{key}: {value}" for key, value in self.details.items())
+        super().__init__(f"{message} ({told})" if told else message)
+
+
 @dataclass(eq=False)
 class UploadRejected(Exception):
     """A file is refused: the table cannot be read without breaking a promise.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect, discard
-from nika_pipelines.intake.codes import RowCode, UploadRejected
+from nika_pipelines.intake.codes import IntakeFault, RowCode
 from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
@@ -73,7 +73,7 @@ def write_tables(
     """Write the text table and the rejected rows as Parquet.
 
     Raises:
-        UploadRejected: INTERNAL when parser and scan disagree on a canonical copy as well.
+        IntakeFault: parser and scan disagree on a canonical copy as well.
     """
     try:
         with connect(settings) as connection:
@@ -88,8 +88,7 @@ def write_tables(
             write_rejects(connection, rejects)
     except _Mismatch as mismatch:
         discard()
-        raise UploadRejected(
-            "INTERNAL",
+        raise IntakeFault(
             f"The parser and the independent count disagree: {mismatch}.",
             {"records": survey.total, "accepted": survey.accepted, "rejected": survey.rejected},
         ) from mismatch

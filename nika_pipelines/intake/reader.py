@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nika_pipelines.intake.codes import UploadRejected, WarningCode
+from nika_pipelines.intake.codes import IntakeFault, UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import (
     SAMPLE_BYTES,
     STAND_INS,
@@ -377,7 +377,7 @@ def _fields_too_long(first: BadRecord, settings: Settings) -> UploadRejected:
 
 
 def balance_of(survey: Survey, sheet_rows: int | None) -> RowBalance:
-    """The row balance; raises INTERNAL when it does not close."""
+    """The row balance; raises IntakeFault when it does not close."""
     balance = RowBalance(
         physical_lines=survey.physical_lines if sheet_rows is None else sheet_rows,
         preamble=survey.lines[Kind.PREAMBLE],
@@ -391,9 +391,7 @@ def balance_of(survey: Survey, sheet_rows: int | None) -> RowBalance:
         rejected=survey.rejected,
     )
     if not balance.closes:
-        raise UploadRejected(
-            "INTERNAL", "The row balance does not close.", {"balance": str(balance)}
-        )
+        raise IntakeFault("The row balance does not close.", {"balance": str(balance)})
     return balance
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect
 from nika_pipelines.intake import contract as contracts
-from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
+from nika_pipelines.intake.codes import IntakeFault, RowCode, UploadRejected, WarningCode
 from nika_pipelines.intake.column_counts import unoptimized
 from nika_pipelines.intake.column_types import (
     contracted_text_warnings,
@@ -92,6 +92,7 @@ def take_in(
 
     Raises:
         UploadRejected: the file is refused.
+        IntakeFault: intake itself went wrong.
     """
     with _stage("reading", on_stage):
         text = _read(source, filename, out_dir, settings)
@@ -115,6 +116,9 @@ def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> b
 
     Returns:
         Whether the file was accepted.
+
+    Raises:
+        IntakeFault: intake itself went wrong; nothing was written.
     """
     import tempfile
 
@@ -175,7 +179,7 @@ def _insist(outcome: contracts.ContractOutcome) -> None:
     """A contract just read off a table must be true of it; if not, the fault is ours."""
     for broken in outcome.violations:
         rule = f"{broken.check} {broken.limit}".strip()
-        raise RuntimeError(f"the inferred contract fails on column {broken.column!r}: {rule}")
+        raise IntakeFault(f"The inferred contract fails on column {broken.column!r}: {rule}.")
 
 
 @contextmanager
@@ -220,8 +224,7 @@ def _cast(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path) 
     rejects = out_dir / ".cast_rejects.part"
     outcome = cast_table(con, typed.text.parquet, typed.columns, table, rejects)
     if outcome.accepted + outcome.rejected != typed.text.balance.accepted:
-        raise UploadRejected(
-            "INTERNAL",
+        raise IntakeFault(
             "Typing lost rows: the row balance does not close.",
             {"expected": typed.text.balance.accepted, "found": outcome.accepted},
         )
@@ -403,7 +406,7 @@ def _balance(con: "DuckDBPyConnection", typed: _Typed) -> RowBalance:
         rejected_lines=before.rejected_lines + lines,
     )
     if not after.closes:
-        raise UploadRejected("INTERNAL", "The row balance does not close.", {"balance": str(after)})
+        raise IntakeFault("The row balance does not close.", {"balance": str(after)})
     return after
 
 

@@ -436,6 +436,24 @@ def test_inspect_ends_with_3_when_the_file_is_refused(data: Path, tmp_path: Path
     assert "Export it again" in text
 
 
+def test_inspect_says_in_one_sentence_that_intake_itself_broke(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nika_pipelines.intake import take_in
+    from nika_pipelines.intake.codes import IntakeFault
+
+    def break_down(*_args: object) -> bool:
+        raise IntakeFault("The row balance does not close.", {"found": 3})
+
+    monkeypatch.setattr(take_in, "inspect", break_down)
+    (tmp_path / "sales.csv").write_text("day;amount\n2026-01-01;1,5\n")
+    result = nika("inspect", tmp_path / "sales.csv", "--out", tmp_path / "out", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        "INTERNAL: this is our fault: The row balance does not close. (found: 3)"
+    ]
+
+
 # ---- config, doctor, version
 
 

@@ -12,7 +12,7 @@ from text_tables import stored
 from nika_pipelines.intake import contract as contracts
 from nika_pipelines.intake import take_in as module
 from nika_pipelines.intake import typed_table
-from nika_pipelines.intake.codes import FILE_CODES, UploadRejected
+from nika_pipelines.intake.codes import FILE_CODES, IntakeFault, UploadRejected
 from nika_pipelines.intake.documents import reason_document
 from nika_pipelines.intake.records import IntakeReport
 from nika_pipelines.intake.take_in import inspect, take_in
@@ -241,17 +241,20 @@ def test_a_reason_follows_its_schema_whatever_the_code(code: str) -> None:
     assert json.loads(json.dumps(reason, allow_nan=False)) == reason
 
 
-def test_typing_that_loses_rows_is_an_internal_error(
+def test_typing_that_loses_rows_is_our_fault_and_not_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nika_pipelines.intake.typed_table import CastOutcome
 
     monkeypatch.setattr(module, "cast_table", lambda *_: CastOutcome(98, 1))
 
-    with pytest.raises(UploadRejected, match="does not close") as caught:
+    with pytest.raises(IntakeFault, match="does not close") as caught:
         take(tmp_path, SHOPS)
+    assert caught.value.details == {"expected": 100, "found": 98}
 
-    assert caught.value.code == "INTERNAL"
+    with pytest.raises(IntakeFault):
+        inspect(tmp_path / "shops.csv", "shops.csv", tmp_path, Settings())
+    assert not (tmp_path / "intake.json").exists()
 
 
 def test_new_values_are_told_in_words_and_a_little_beyond_the_range_not_at_all(
