@@ -63,9 +63,10 @@ def list_feed(folder: Path, now: datetime, settings: Settings) -> Listing:
     """
     listing = Listing()
     for found in _scan(os.fspath(folder)):
-        if not found.is_dir(follow_symlinks=False):
+        is_folder = _is_folder(found, listing)
+        if is_folder is False:
             _look_at(found, None, listing, now, settings)
-        elif not found.name.startswith("."):
+        elif is_folder and not found.name.startswith("."):
             _look_into(found, listing, now, settings)
     listing.entries.sort(key=lambda entry: entry.path)
     return listing
@@ -83,11 +84,25 @@ def _look_into(
         )
         return
     for child in children:
-        if child.is_dir(follow_symlinks=False):
+        is_folder = _is_folder(child, listing)
+        if is_folder:
             message = "folders below a tag folder are not read; move the files one level up"
             listing.notices.append(Notice(child.path, "TOO_DEEP", message))
-        else:
+        elif is_folder is False:
             _look_at(child, tag, listing, now, settings)
+
+
+def _is_folder(found: "os.DirEntry[str]", listing: Listing) -> bool | None:
+    """Whether an entry is a folder; None, with a notice, when the system does not tell."""
+    try:
+        return found.is_dir(follow_symlinks=False)
+    except OSError as error:
+        listing.notices.append(_unreadable(found, error))
+        return None
+
+
+def _unreadable(found: "os.DirEntry[str]", error: OSError) -> Notice:
+    return Notice(found.path, "NOT_READABLE", f"cannot be looked at: {error.strerror}")
 
 
 def _look_at(
@@ -102,9 +117,7 @@ def _look_at(
     except FileNotFoundError:
         return  # taken away since the folder was read: nothing is left to say about it
     except OSError as error:
-        listing.notices.append(
-            Notice(found.path, "NOT_READABLE", f"cannot be looked at: {error.strerror}")
-        )
+        listing.notices.append(_unreadable(found, error))
         return
     if names.is_ignored(found.name):
         if names.is_partial(found.name) and _age(status, now) > timedelta(

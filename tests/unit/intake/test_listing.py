@@ -99,3 +99,31 @@ def test_a_file_without_read_permission_gets_a_notice(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_raises_instead_of_looking_empty(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         look(tmp_path / "gone")
+
+
+def test_an_entry_that_the_system_refuses_to_describe_gets_a_notice_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nika_pipelines.intake import listing as module
+
+    class Broken:
+        name = "broken.csv"
+        path = str(tmp_path / "broken.csv")
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            raise OSError(5, "Input/output error")
+
+    (tmp_path / "north").mkdir()
+    for folder in (tmp_path, tmp_path / "north"):
+        (folder / "good.csv").write_text("x\n1\n")
+    scan = module._scan
+    monkeypatch.setattr(module, "_scan", lambda folder: iter([Broken(), *scan(folder)]))
+
+    found = look(tmp_path)
+
+    assert [(entry.name, entry.tag) for entry in found.entries] == [
+        ("good.csv", None),
+        ("good.csv", "north"),
+    ]
+    assert [notice.code for notice in found.notices] == ["NOT_READABLE", "NOT_READABLE"]
+    assert "Input/output error" in found.notices[0].message
