@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from nika_pipelines.cron import cron_problem
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 """The folder with ``dagster.yaml``; in a checkout, the checkout."""
 
@@ -147,6 +149,25 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("digest_cron")
+    @classmethod
+    def _schedule(cls, text: str) -> str:
+        problem = cron_problem(text)
+        if problem is not None:
+            raise ValueError(problem)
+        return text
+
+    @field_validator("digest_time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
+        return name
 
 
 @lru_cache(maxsize=1)
