@@ -13,6 +13,9 @@ from pathlib import PurePath
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_NAME_BYTES = 200
+REASON_NAME = "reason.json"
+"""The document beside a file in quarantine."""
+
 PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp", ".swp")
 COMPANION_SUFFIXES = (".nika.yaml", ".analysis.yaml")
 
@@ -36,7 +39,9 @@ def display_name(name: str) -> str:
 def safe_name(name: str) -> str:
     """The name under which a file is stored: NFC, at most `MAX_NAME_BYTES` bytes, never empty.
 
-    Control, direction-override and path characters become ``_``; runs of dots become one.
+    Control, direction-override and path characters become ``_``; runs of dots become one. The
+    name of the document beside a quarantined file is never given: ``reason.json`` becomes
+    ``reason_.json``.
     """
     readable = unicodedata.normalize("NFC", display_name(name))
     cleaned = _UNSAFE.sub("_", readable.replace("\N{REPLACEMENT CHARACTER}", "_"))
@@ -44,7 +49,9 @@ def safe_name(name: str) -> str:
     suffix = PurePath(cleaned).suffix if len(PurePath(cleaned).suffix) <= 16 else ""
     stem = cleaned[: len(cleaned) - len(suffix)] if suffix else cleaned
     stem = _cut_bytes(stem, MAX_NAME_BYTES - len(suffix.encode())).rstrip(" .")
-    return (stem or "file") + suffix
+    safe = (stem or "file") + suffix
+    # Case-insensitive file systems would take REASON.json for the same file.
+    return f"{stem}_{suffix}" if safe.casefold() == REASON_NAME else safe
 
 
 def safe_stem(name: str) -> str:
@@ -56,13 +63,16 @@ def safe_stem(name: str) -> str:
 def dataset_name(name: str, tag: str | None = None) -> str:
     """The dataset a file belongs to: tag and stem without a trailing date or copy number.
 
+    Case does not count: `Sales.csv` and `sales.csv` are one dataset, whose contract is one file
+    on every file system.
+
     >>> dataset_name("sales_2024-05.csv"), dataset_name("sales (2).csv", tag="north")
     ('sales', 'north/sales')
     """
     stem = PurePath(safe_name(name)).stem
     stripped = _DATE_OR_COPY.sub("", stem)
     dataset = stripped.strip(" ._-") or stem
-    return f"{safe_name(tag)}/{dataset}" if tag else dataset
+    return f"{_folded(safe_name(tag))}/{_folded(dataset)}" if tag else _folded(dataset)
 
 
 def new_upload_id(name: str, now: datetime) -> str:
@@ -110,6 +120,12 @@ def is_companion(name: str) -> bool:
 
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def _folded(name: str) -> str:
+    """Lower case in any script, again NFC and short enough: folding may lengthen a name."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return _cut_bytes(folded, MAX_NAME_BYTES)
 
 
 def _cut_bytes(text: str, limit: int) -> str:

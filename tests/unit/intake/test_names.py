@@ -1,6 +1,7 @@
 """Names: what is stored, what is ignored, and that no name escapes its folder."""
 
 import os
+import unicodedata
 from datetime import UTC, datetime
 
 import pytest
@@ -66,6 +67,30 @@ def test_a_dataset_is_the_stem_without_a_trailing_date_or_copy_number(
 
 def test_a_tag_is_part_of_the_dataset() -> None:
     assert names.dataset_name("sales.csv", tag="north") == "north/sales"
+
+
+@pytest.mark.parametrize(
+    "name, dataset",
+    [("Sales.csv", "sales"), ("SALES_2024-05.CSV", "sales"), ("STRASSE.csv", "strasse")],
+)
+def test_datasets_do_not_differ_by_case(name: str, dataset: str) -> None:
+    assert names.dataset_name(name) == dataset
+    assert names.dataset_name(name, tag="North") == f"north/{dataset}"
+
+
+@given(ANY_NAME, ANY_NAME)
+def test_a_dataset_is_a_path_of_short_parts_that_folding_leaves_alone(name: str, tag: str) -> None:
+    for part in names.dataset_name(name, tag).split("/"):
+        assert 1 <= len(part.encode()) <= names.MAX_NAME_BYTES
+        assert part not in {".", ".."}
+        assert unicodedata.normalize("NFC", part) == part
+
+
+@pytest.mark.parametrize("name", ["reason.json", "Reason.JSON", " reason.json. "])
+def test_no_file_is_stored_under_the_name_of_the_quarantine_document(name: str) -> None:
+    safe = names.safe_name(name)
+    assert safe.casefold() == "reason_.json"
+    assert names.safe_name(safe) == safe
 
 
 def test_hostile_names_become_partition_keys_that_dagster_takes() -> None:
