@@ -47,8 +47,11 @@ def render_pdf(document: Document, target: Path, created: datetime) -> Path:
         target: the file; its folder is made if need be.
         created: the time in the file's metadata, unless ``SOURCE_DATE_EPOCH`` is set.
     """
+    from reportlab import rl_config
     from reportlab.pdfgen.canvas import Canvas
 
+    # ASCII armour of binary streams costs a tenth of the time and a quarter more bytes.
+    rl_config.useA85 = 0
     faces()
     pages = _filled_pages(document)
     target.parent.mkdir(parents=True, exist_ok=True)
