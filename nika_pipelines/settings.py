@@ -77,7 +77,12 @@ class Settings(BaseSettings):
         le=1,
     )
     max_preamble_rows: int = _setting(50, "rows", "Most lines skipped above the header.", ge=0)
-    file_timeout_seconds: float = _setting(300.0, "s", "Time allowed for one file.", gt=0)
+    file_timeout_seconds: float = _setting(
+        300.0,
+        "s",
+        "Time allowed to read one file, plus one second for every MB of it; then TIMEOUT.",
+        gt=0,
+    )
     zip_max_total_bytes: int = _setting(
         200_000_000, "bytes", "Most bytes a workbook may unpack to.", gt=0
     )

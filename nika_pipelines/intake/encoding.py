@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.gate import (
     MAX_CONTROL_SHARE,
     MAX_NUL_SHARE,
@@ -120,6 +121,7 @@ def _from_nul_pattern(head: bytes) -> str | None:
 def _chunks(source: Path) -> Iterator[bytes]:
     with source.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
+            check_time()
             yield chunk
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.codes import IntakeFault, RowCode
+from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
@@ -76,7 +77,7 @@ def write_tables(
         IntakeFault: parser and scan disagree on a canonical copy as well.
     """
     try:
-        with connect(settings) as connection:
+        with connect(settings) as connection, interruptible(connection):
             if _is_regular(survey, reading):
                 try:
                     _read_as_it_is(connection, reading, survey, target)
@@ -197,6 +198,8 @@ def _copy_to(
         connection.execute(
             f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group})"
         )
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as error:
         raise _Mismatch(str(error).split("\n", 1)[0]) from error
     _check_counts(connection, reading, source, target, survey.accepted)

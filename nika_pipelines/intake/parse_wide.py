@@ -8,6 +8,7 @@ anything that decides what a record is; the copy holds only accepted records.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.records import LINE_COLUMN
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def write_wide(
     done = 0
     with parquet.ParquetWriter(target, schema) as writer:
         for batch in reader:
+            check_time()
             count = int(batch.num_rows)
             empty = [pa.nulls(count, pa.string())] * (len(names) - width)
             placed = pa.array(lines[done : done + count], pa.int64())

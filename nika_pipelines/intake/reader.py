@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected, WarningCode
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.dialect import (
     SAMPLE_BYTES,
     STAND_INS,
@@ -420,6 +421,7 @@ def _counted(count: int, noun: str) -> str:
 
 @contextmanager
 def _timed(clock: dict[str, float], step: str) -> Iterator[None]:
+    check_time()
     started = time.perf_counter()
     try:
         yield

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.record_scan import Cut, Marks, blocks, holding
 from nika_pipelines.settings import Settings
 
@@ -162,6 +163,7 @@ def classify_file(
     """
     number, line = 0, 1
     for _, block, found in blocks(path, marks):
+        check_time()
         cut = replace(found, lines=found.lines**0) if layout.records_are_lines else found
         if not cut.starts.size:
             _refuse_endless(block, cut, line, settings)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from nika_pipelines.intake import cell_readings
 from nika_pipelines.intake.codes import RowCode
 from nika_pipelines.intake.column_counts import cleaned_cells, count_rows, unoptimized
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS, Column
 from nika_pipelines.sql import identifier, literal, parquet_rows
 
@@ -169,6 +170,7 @@ def _batches(file: "ParquetFile", size: int) -> "Iterator[pa.Table]":
 
     rest = file.schema_arrow.empty_table()
     for number in range(file.num_row_groups):
+        check_time()
         rest = pa.concat_tables([rest, file.read_row_group(number, use_threads=False)])
         while rest.num_rows >= size:
             yield rest.slice(0, size)
