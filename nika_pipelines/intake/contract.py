@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.column_counts import unoptimized
+from nika_pipelines.intake.codes import IntakeFault, UploadRejected
+from nika_pipelines.intake.column_counts import count_rows, unoptimized
 from nika_pipelines.intake.contract_file import (
     Bound,
     ColumnRule,
     Contract,
     ContractError,
+    create_contract,
     load_contract,
     save_contract,
 )
+from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.records import Column, ColumnType
 from nika_pipelines.sql import identifier, parquet_rows
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
     from duckdb import DuckDBPyConnection
+
+    Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 __all__ = [
     "Bound",
@@ -39,6 +43,8 @@ __all__ = [
     "Violation",
     "accept",
     "columns_by_contract",
+    "count_violations",
+    "create_contract",
     "diff_contract",
     "infer_contract",
     "load_contract",
@@ -76,22 +82,31 @@ class Violation:
         column: the column's name.
         check: the rule: ``nullable``, ``unique``, ``ge``, ``le``, ``isin``, ``pattern``, ``dtype``.
         limit: what the rule asks for, as text.
-        rows: 0-based positions in the typed table, ascending.
+        count: how many rows break it.
         examples: the first few values that break it, as text.
+        rows: their 0-based positions in the typed table, ascending; none if they were only
+            counted.
     """
 
     column: str
     check: str
     limit: str
-    rows: "np.ndarray[Any, Any]"
+    count: int
     examples: tuple[str, ...]
+    rows: "Rows"
 
 
 @dataclass(frozen=True)
 class ContractOutcome:
-    """What validation found; a contract that holds has no violations."""
+    """What validation found; a contract that holds has no violations.
+
+    Attributes:
+        violations: the rules that are broken.
+        complete: whether all rows were looked at, rather than enough to refuse the file.
+    """
 
     violations: list[Violation] = field(default_factory=list)
+    complete: bool = True
 
     @property
     def holds(self) -> bool:
@@ -236,8 +251,10 @@ def to_pandera(contract: Contract, *, whole_table: bool = True) -> "pa.DataFrame
     )
 
 
-def validate(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> ContractOutcome:
-    """Check every row of a typed table against a contract.
+def count_violations(
+    contract: Contract, parquet: Path, con: "DuckDBPyConnection"
+) -> ContractOutcome:
+    """Count the rows of a typed table that break a contract, without remembering which.
 
     Pandera checks batches, so that memory stays bounded; uniqueness is a query over the table.
 
@@ -245,11 +262,49 @@ def validate(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> Co
         contract: the promises; the table has its columns, in any order.
         parquet: the typed table.
         con: a connection with the memory limit of the worker.
+
+    Raises:
+        IntakeFault: the table does not have the contract's columns and types.
     """
-    violations: list[Violation] = []
-    for start in range(0, len(contract.columns), _COLUMNS_PER_SCAN):
-        part = replace(contract, columns=contract.columns[start : start + _COLUMNS_PER_SCAN])
-        violations += _checked_by_pandera(part, parquet, con)
+    found: dict[tuple[str, str], _Found] = {}
+    for broken in _broken_rules(contract, parquet, con):
+        found.setdefault(broken.key, _Found()).add(broken)
+    violations = [_violation(contract, key, one) for key, one in found.items()]
+    return ContractOutcome(violations + list(_repetitions(contract, parquet, con)))
+
+
+def validate(
+    contract: Contract,
+    parquet: Path,
+    con: "DuckDBPyConnection",
+    most_bad_rows: int | None = None,
+) -> ContractOutcome:
+    """Find the rows of a typed table that break a contract; like `count_violations`.
+
+    Args:
+        contract: the promises; the table has its columns, in any order.
+        parquet: the typed table.
+        con: a connection with the memory limit of the worker.
+        most_bad_rows: look no further once more rows than these break a rule.
+
+    Raises:
+        IntakeFault: the table does not have the contract's columns and types.
+    """
+    import numpy as np
+
+    found: dict[tuple[str, str], _Found] = {}
+    is_bad = np.zeros(count_rows(con, parquet_rows(parquet)), dtype=bool)
+    bad = 0
+    for broken in _broken_rules(contract, parquet, con):
+        one = found.setdefault(broken.key, _Found())
+        one.add(broken)
+        one.rows.append(broken.rows)
+        bad += int(np.count_nonzero(~is_bad[broken.rows]))
+        is_bad[broken.rows] = True
+        if most_bad_rows is not None and bad > most_bad_rows:
+            violations = [_violation(contract, key, one) for key, one in found.items()]
+            return ContractOutcome(violations, complete=False)
+    violations = [_violation(contract, key, one) for key, one in found.items()]
     return ContractOutcome(violations + _repeated(contract, parquet, con))
 
 
@@ -272,30 +327,82 @@ def frame_batches(
     )
     size = max(1_000, _CELLS_PER_BATCH // len(contract.columns))
     mapping = {arrow.int64(): pd.Int64Dtype(), arrow.bool_(): pd.BooleanDtype()}
-    reader = con.sql(f"SELECT {cells} FROM {parquet_rows(parquet)}").to_arrow_reader(size)
     start = 0
-    for batch in reader:
-        yield start, batch.to_pandas(types_mapper=mapping.get)
-        start += batch.num_rows
+    # A cursor of its own: whoever stops early leaves an unfinished result behind.
+    with con.cursor() as reading:
+        query = f"SELECT {cells} FROM {parquet_rows(parquet)}"
+        for batch in reading.sql(query).to_arrow_reader(size):
+            check_time()
+            yield start, batch.to_pandas(types_mapper=mapping.get)
+            start += batch.num_rows
 
 
-def _checked_by_pandera(
+@dataclass(frozen=True)
+class _Broken:
+    """The rows of one batch that break one rule of one column."""
+
+    key: tuple[str, str]
+    rows: "Rows"
+    examples: list[str]
+
+
+@dataclass
+class _Found:
+    """What all batches so far say about one rule of one column."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+    rows: "list[Rows]" = field(default_factory=list)
+
+    def add(self, broken: _Broken) -> None:
+        self.count += len(broken.rows)
+        self.examples += broken.examples[: EXAMPLES_KEPT - len(self.examples)]
+
+
+def _broken_rules(
     contract: Contract, parquet: Path, con: "DuckDBPyConnection"
-) -> list[Violation]:
+) -> Iterator[_Broken]:
     """The violations of all rules but uniqueness, batch by batch."""
     import pandera.errors
 
-    schema = to_pandera(contract, whole_table=False)
-    found: dict[tuple[str, str], list[tuple[Any, list[str]]]] = {}
-    for start, frame in frame_batches(contract, parquet, con):
-        try:
-            schema.validate(frame, lazy=True, inplace=True)
-        except pandera.errors.SchemaErrors as error:
-            for (column, check), cases in error.failure_cases.groupby(["column", "check"]):
-                rows = cases["index"].to_numpy(dtype="int64", na_value=-1) + start
-                examples = [str(value) for value in cases["failure_case"].head(EXAMPLES_KEPT)]
-                found.setdefault((column, check), []).append((rows, examples))
-    return [_merged(contract, key, parts) for key, parts in found.items()]
+    for first in range(0, len(contract.columns), _COLUMNS_PER_SCAN):
+        part = replace(contract, columns=contract.columns[first : first + _COLUMNS_PER_SCAN])
+        schema = to_pandera(part, whole_table=False)
+        all_hold = True
+        for start, frame in frame_batches(part, parquet, con):
+            if all_hold:
+                try:
+                    schema.validate(frame, inplace=True)
+                    continue
+                except pandera.errors.SchemaError as error:
+                    broken = list(_broken_in(schema, frame, start))
+                    if not broken:
+                        message = f"The typed table is not the contract's: {error}"
+                        raise IntakeFault(message) from error
+                    yield from broken
+                    all_hold = False
+            else:
+                yield from _broken_in(schema, frame, start)
+
+
+def _broken_in(
+    schema: "pa.DataFrameSchema", frame: "pd.DataFrame", start: int
+) -> Iterator[_Broken]:
+    """Ask every check of a schema for the rows that fail it.
+
+    A schema that fails writes them all down, which is dear: 1.1 s for 250,000 failures that its
+    checks find in 0.05 s. Where a file breaks one rule, it mostly does so in every batch.
+    """
+    for name, column in schema.columns.items():
+        cells = frame[name]
+        holds = {} if column.nullable else {"nullable": cells.notna()}
+        # A check leaves empty cells out of its answer: the index tells which rows it is about.
+        holds |= {check.error: check(cells).check_output.astype(bool) for check in column.checks}
+        for rule, answer in holds.items():
+            places = answer.index[~answer.to_numpy(dtype=bool)].to_numpy(dtype="int64")
+            if places.size:
+                examples = [str(value) for value in cells.iloc[places[:EXAMPLES_KEPT]]]
+                yield _Broken((name, rule), places + start, examples)
 
 
 def _inferred_rules(
@@ -406,16 +513,13 @@ def _typed(rule: ColumnRule, bound: Bound) -> Any:
     return bound
 
 
-def _merged(
-    contract: Contract, key: tuple[str, str], parts: list[tuple[Any, list[str]]]
-) -> Violation:
+def _violation(contract: Contract, key: tuple[str, str], found: _Found) -> Violation:
     import numpy as np
 
     column, check = key
-    check = {"not_nullable": "nullable"}.get(check, check)
-    rows = np.sort(np.concatenate([rows for rows, _ in parts]))
-    examples = [example for _, some in parts for example in some][:EXAMPLES_KEPT]
-    return Violation(column, check, _limit(contract, column, check), rows, tuple(examples))
+    rows = np.sort(np.concatenate([np.empty(0, dtype="int64"), *found.rows]))
+    limit = _limit(contract, column, check)
+    return Violation(column, check, limit, found.count, tuple(found.examples), rows)
 
 
 def _limit(contract: Contract, column: str, check: str) -> str:
@@ -443,7 +547,30 @@ def _repeated(contract: Contract, parquet: Path, con: "DuckDBPyConnection") -> l
             [str(parquet)],
         ).fetchnumpy()
         places = np.asarray(found["place"], dtype="int64")
-        examples = _repeats(con, parquet_rows(parquet), rule.name, limit=EXAMPLES_KEPT)
-        texts = tuple(str(value) for value in examples)
-        violations.append(Violation(rule.name, "unique", "true", places, texts))
+        texts = _repeated_examples(con, parquet, rule.name)
+        violations.append(Violation(rule.name, "unique", "true", places.size, texts, places))
     return violations
+
+
+def _repetitions(
+    contract: Contract, parquet: Path, con: "DuckDBPyConnection"
+) -> Iterator[Violation]:
+    """Violations of uniqueness, counted."""
+    import numpy as np
+
+    for rule in contract.columns:
+        if not rule.unique:
+            continue
+        column = identifier(rule.name)
+        row = con.execute(
+            f"SELECT count({column}) - count(DISTINCT {column}) FROM {parquet_rows(parquet)}"
+        ).fetchone()
+        if row and row[0]:
+            texts = _repeated_examples(con, parquet, rule.name)
+            nowhere = np.empty(0, dtype="int64")
+            yield Violation(rule.name, "unique", "true", int(row[0]), texts, nowhere)
+
+
+def _repeated_examples(con: "DuckDBPyConnection", parquet: Path, name: str) -> tuple[str, ...]:
+    found = _repeats(con, parquet_rows(parquet), name, limit=EXAMPLES_KEPT)
+    return tuple(str(value) for value in found)

@@ -7,6 +7,7 @@ whole. Does not belong here: what follows from a contract (`contract`).
 import datetime as dt
 import os
 import re
+import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -113,17 +114,42 @@ def load_contract(path: Path) -> Contract:
 
 
 def save_contract(contract: Contract, path: Path) -> None:
-    """Write a contract whole: under a temporary name, then renamed."""
+    """Write a contract whole, in place of the one that is there."""
+    _draft(contract, path).replace(path)
+
+
+def create_contract(contract: Contract, path: Path) -> bool:
+    """Write a contract whole unless there is one already.
+
+    Returns:
+        Whether it was written; of several workers at once, one is told so.
+    """
+    draft = _draft(contract, path)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links: only the usual check is left
+        if path.exists():
+            return False
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _draft(contract: Contract, path: Path) -> Path:
+    """A finished contract beside its place, under a name of its own."""
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     document = contract_document(contract)
     text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     dataset = shlex.quote(re.sub(r"\s+", " ", contract.dataset))
     draft.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
-    draft.replace(path)
+    return draft
 
 
 def contract_document(contract: Contract) -> dict[str, Any]:

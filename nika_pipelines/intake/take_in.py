@@ -21,6 +21,7 @@ from nika_pipelines.intake.column_types import (
     infer_columns,
 )
 from nika_pipelines.intake.contract import Contract, ContractError, ContractOutcome
+from nika_pipelines.intake.deadline import interruptible, time_limit
 from nika_pipelines.intake.documents import (
     MOST_REJECTS_LISTED,
     intake_document,
@@ -59,6 +60,7 @@ class _Typed:
     warnings: list[IntakeWarning]
     rejected_by_cast: int = 0
     rejected_by_contract: int = 0
+    stopped_early: bool = False
     reject_files: list[Path] = field(default_factory=list)
 
     @property
@@ -78,8 +80,9 @@ def take_in(
     """Turn a file into a typed, validated table.
 
     Writes ``table.parquet``, ``rejects.parquet`` and ``intake.json`` into the folder, each whole.
-    The first file of a dataset writes its contract, once all else has succeeded; later files are
-    read in the contract's types and held against it.
+    The first file of a dataset writes its contract, once nothing speaks against the file; later
+    files are read in the contract's types and held against it. Of several first files at once the
+    quickest writes the contract, and the others are read by it.
 
     Args:
         source: the bytes; never changed.
@@ -94,12 +97,13 @@ def take_in(
         UploadRejected: the file is refused.
         IntakeFault: intake itself went wrong.
     """
-    with _stage("reading", on_stage):
-        text = _read(source, filename, out_dir, settings)
-    try:
-        return _type_and_validate(text, out_dir, settings, contract_path, dataset, on_stage)
-    finally:
-        text.parquet.unlink(missing_ok=True)
+    with time_limit(source, settings):
+        with _stage("reading", on_stage):
+            text = _read(source, filename, out_dir, settings)
+        try:
+            return _type_and_validate(text, out_dir, settings, contract_path, dataset, on_stage)
+        finally:
+            text.parquet.unlink(missing_ok=True)
 
 
 def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> bool:
@@ -125,9 +129,10 @@ def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> b
     with tempfile.TemporaryDirectory(prefix=".inspect-", dir=out_dir) as name:
         work = Path(name)
         try:
-            text = _read(source, filename, work, settings)
-            _write_csv(text, work / "table.csv", settings)
-            _type_and_validate(text, work, settings, None, "", None)
+            with time_limit(source, settings):
+                text = _read(source, filename, work, settings)
+                _write_csv(text, work / "table.csv", settings)
+                _type_and_validate(text, work, settings, None, "", None)
         except UploadRejected as error:
             (out_dir / "table.csv").unlink(missing_ok=True)
             write_document(out_dir / "intake.json", quarantined_document(error))
@@ -154,25 +159,54 @@ def _type_and_validate(
     table = out_dir / "table.parquet"
     known = _known_contract(contract_path)
     with connect(settings) as con:
-        with _stage("typing", on_stage):
-            typed = _typed(con, text, known, settings)
-        with _stage("casting", on_stage):
-            _cast(con, typed, table, out_dir)
-            _refuse_if_bad(con, typed, settings)
-        with _stage("contract", on_stage):
-            if known is not None:
-                # What is only inferred may be left a little; what was accepted holds exactly.
-                checked = contracts.with_slack(known) if known.status == "inferred" else known
-                outcome = contracts.validate(checked, table, con)
-                _apply(con, typed, known, outcome, table, out_dir)
-                _refuse_if_bad(con, typed, settings)
+        # What follows the contract is not limited: by then the file is as good as taken.
+        with interruptible(con):
+            typed = _typed_table(con, text, known, table, settings, on_stage)
+            with _stage("contract", on_stage):
+                if contract_path is not None and known is None:
+                    made = contracts.infer_contract(dataset, typed.columns, con, table)
+                    _insist(contracts.count_violations(made, table, con))
+                    if not contracts.create_contract(made, contract_path):
+                        # Another file of the dataset was quicker: this one is no longer the first.
+                        known = _known_contract(contract_path)
+                        typed = _typed_table(con, text, known, table, settings, on_stage)
+                if known is not None:
+                    _hold_against(con, typed, known, table, settings)
         with _stage("writing", on_stage):
-            report = _report(con, typed, table, out_dir)
-            if contract_path is not None and known is None:
-                made = contracts.infer_contract(dataset, typed.columns, con, table)
-                _insist(contracts.validate(made, table, con))
-                contracts.save_contract(made, contract_path)
-    return report
+            return _report(con, typed, table, out_dir)
+
+
+def _typed_table(
+    con: "DuckDBPyConnection",
+    text: TextTable,
+    known: Contract | None,
+    table: Path,
+    settings: Settings,
+    on_stage: OnStage | None,
+) -> _Typed:
+    with _stage("typing", on_stage):
+        typed = _typed(con, text, known, settings)
+    with _stage("casting", on_stage):
+        _cast(con, typed, table, table.parent)
+        _refuse_if_bad(con, typed, settings)
+    return typed
+
+
+def _hold_against(
+    con: "DuckDBPyConnection", typed: _Typed, known: Contract, table: Path, settings: Settings
+) -> None:
+    """Warn of an inferred contract's violations; reject the rows that break an accepted one."""
+    if known.status == "inferred":
+        # What is only inferred may be left a little; what was accepted holds exactly.
+        counted = contracts.count_violations(contracts.with_slack(known), table, con)
+        typed.warnings += [_new_values(known, violation) for violation in counted.violations]
+        return
+    most = int(settings.max_bad_row_share * typed.text.balance.accepted) - typed.rejected_by_cast
+    outcome = contracts.validate(known, table, con, most_bad_rows=most)
+    if not outcome.holds:
+        typed.stopped_early = not outcome.complete
+        _reject_violations(con, typed, outcome, table)
+        _refuse_if_bad(con, typed, settings)
 
 
 def _insist(outcome: contracts.ContractOutcome) -> None:
@@ -245,7 +279,7 @@ def _refuse_if_bad(con: "DuckDBPyConnection", typed: _Typed, settings: Settings)
     )
     raise UploadRejected(
         "CONTRACT_BROKEN",
-        f"{bad:,} of {rows:,} rows break the contract: {typed.rejected_by_cast:,} hold values "
+        f"{'At least ' if typed.stopped_early else ''}{bad:,} of {rows:,} rows break the contract: {typed.rejected_by_cast:,} hold values "
         f"that do not fit their column's type, {typed.rejected_by_contract:,} break a rule. "
         f"The first: {told}.",
         {
@@ -268,20 +302,9 @@ def _first_rejects(con: "DuckDBPyConnection", files: Sequence[Path]) -> list[tup
 # The contract
 
 
-def _apply(
-    con: "DuckDBPyConnection",
-    typed: _Typed,
-    known: Contract,
-    outcome: ContractOutcome,
-    table: Path,
-    out_dir: Path,
+def _reject_violations(
+    con: "DuckDBPyConnection", typed: _Typed, outcome: ContractOutcome, table: Path
 ) -> None:
-    """Warn of an inferred contract's violations; reject the rows that break an accepted one."""
-    if outcome.holds:
-        return
-    if known.status == "inferred":
-        typed.warnings += [_new_values(known, violation) for violation in outcome.violations]
-        return
     con.execute(
         "CREATE OR REPLACE TEMP TABLE nika_violations "
         "(place BIGINT, number INTEGER, name VARCHAR, rule VARCHAR, code VARCHAR)"
@@ -294,7 +317,7 @@ def _apply(
             "INSERT INTO nika_violations SELECT place, ?, ?, ?, ? FROM rows",
             [number, violation.column, rule, code.value],
         )
-    rejects = out_dir / ".contract_rejects.part"
+    rejects = table.with_name(".contract_rejects.part")
     typed.rejected_by_contract = _move_violations(con, typed, table, rejects)
     typed.reject_files.append(rejects)
 
@@ -310,7 +333,7 @@ def _new_values(known: Contract, violation: contracts.Violation) -> IntakeWarnin
 
 def _news(rule: contracts.ColumnRule, violation: contracts.Violation) -> str:
     """What is new about the values, in words."""
-    count = len(violation.rows)
+    count = violation.count
     values = f"{count:,} value{'' if count == 1 else 's'}"
     examples = ", ".join(example[:60] for example in dict.fromkeys(violation.examples))
     quoted = ", ".join(repr(example[:60]) for example in dict.fromkeys(violation.examples))
@@ -466,7 +489,7 @@ def _write_csv(text: TextTable, target: Path, settings: Settings) -> None:
     cells = ", ".join(
         f"{empty.format(identifier(name))} AS {identifier(name)}" for name in text.names
     )
-    with connect(settings) as con:
+    with connect(settings) as con, interruptible(con):
         con.execute(
             f"COPY (SELECT {cells} FROM {parquet_rows(text.parquet)}) TO {literal(str(target))} "
             "(FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from text_tables import engine, write_text_table
 
 from nika_pipelines.intake import contract as contracts
-from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.codes import IntakeFault, UploadRejected
 from nika_pipelines.intake.column_types import infer_columns
 from nika_pipelines.intake.contract import ColumnRule, Contract, ContractError
 from nika_pipelines.intake.identity import contract_options
@@ -224,6 +224,12 @@ def test_batches_and_queries_find_what_pandera_finds_in_the_whole_frame(
         for violation in outcome.violations
         for row in violation.rows
     }
+    with engine() as con:
+        counted = contracts.count_violations(RULES, table, con)
+    facts = [(v.column, v.check, v.count, v.examples) for v in outcome.violations]
+    assert [(v.column, v.check, v.count, v.examples) for v in counted.violations] == facts
+    assert all(len(v.rows) == v.count for v in outcome.violations)
+    assert not any(len(v.rows) for v in counted.violations)
 
 
 def test_violations_keep_their_place_across_batches(
@@ -238,6 +244,57 @@ def test_violations_keep_their_place_across_batches(
         (violation,) = contracts.validate(RULES, table, con).violations
 
     assert set(violation.rows) == bad
+
+
+def test_no_more_rows_are_looked_at_once_enough_are_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contracts, "_CELLS_PER_BATCH", 1)
+    rows = [("99", None, None, None, None, "true")] * 3000
+    table = table_of(tmp_path, rows)
+
+    with engine() as con:
+        whole = contracts.validate(RULES, table, con, most_bad_rows=3000)
+        stopped = contracts.validate(RULES, table, con, most_bad_rows=1500)
+
+    assert (whole.complete, [v.count for v in whole.violations]) == (True, [3000])
+    assert (stopped.complete, [v.count for v in stopped.violations]) == (False, [2000])
+
+
+def test_a_table_of_other_types_is_our_fault(tmp_path: Path) -> None:
+    table = table_of(tmp_path, [("5", "0.5", "a", "k", "2024-01-01", "true")])
+    other = replace(RULES, columns=(ColumnRule("n", "float"), *RULES.columns[1:]))
+
+    with engine() as con, pytest.raises(IntakeFault, match="not the contract's"):
+        contracts.count_violations(other, table, con)
+
+
+def test_of_several_workers_one_creates_the_contract(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    path = tmp_path / "north" / "d.yaml"
+    drafts = [replace(RULES, version=n) for n in range(1, 17)]
+    with ThreadPoolExecutor(8) as workers:
+        told = list(workers.map(lambda one: contracts.create_contract(one, path), drafts))
+
+    (winner,) = (one for one, created in zip(drafts, told, strict=True) if created)
+    assert contracts.load_contract(path) == winner
+    assert [one.name for one in path.parent.iterdir()] == ["d.yaml"]
+
+
+def test_without_hard_links_a_contract_is_created_once_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "d.yaml"
+
+    assert contracts.create_contract(RULES, path)
+    assert not contracts.create_contract(replace(RULES, version=2), path)
+    assert contracts.load_contract(path) == RULES
+    assert [one.name for one in tmp_path.iterdir()] == ["d.yaml"]
 
 
 def test_other_columns_break_the_contract_and_another_order_does_not() -> None:

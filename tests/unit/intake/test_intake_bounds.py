@@ -1,11 +1,17 @@
 """Memory and time of intake are bounded, whatever the table holds."""
 
+import json
+import time
 from pathlib import Path
 
 import pytest
 
-from nika_pipelines.intake import typed_table
-from nika_pipelines.intake.take_in import take_in
+from nika_pipelines.engine import connect
+from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake import deadline, survey, typed_table
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.deadline import check_time, interruptible, time_limit
+from nika_pipelines.intake.take_in import inspect, take_in
 from nika_pipelines.settings import Settings
 
 
@@ -45,3 +51,93 @@ def test_parts_come_in_equal_batches_whatever_their_row_groups(tmp_path: Path, s
 
     assert [cell for batch in batches for cell in batch] == list(range(20))
     assert {len(batch) for batch in batches[:-1]} <= {size}
+
+
+def test_a_drifting_file_is_judged_about_as_fast_as_it_is_cast(tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    seconds: dict[str, float] = {}
+    for number, factor in enumerate((1.0, 1_000.0)):
+        out = tmp_path / str(number)
+        out.mkdir()
+        source = floats(tmp_path, rows=60_000, columns=20, factor=factor)
+        report = take_in(source, source.name, out, Settings(), path, "floats", seconds.__setitem__)
+
+    assert [warning.code for warning in report.warnings] == ["NEW_VALUES"] * 20
+    assert "60,000 values above" in report.warnings[0].message
+    assert contracts.load_contract(path).version == 1
+    # Twice as long; with every failure written down by Pandera, eight times and more.
+    assert seconds["contract"] < 5 * seconds["casting"]
+
+
+LITTLE_TIME = Settings(file_timeout_seconds=0.05)
+
+
+@pytest.fixture
+def no_time_for_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "SECONDS_PER_MB", 0.0)
+
+
+def test_time_grows_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(2_000_000))
+    with time_limit(tmp_path / "big", Settings(file_timeout_seconds=1)):
+        limit = deadline._limit.get()
+    assert limit is not None
+    assert limit.seconds == 3.0
+    check_time()
+
+
+def test_a_query_is_interrupted_when_time_is_over(tmp_path: Path) -> None:
+    (tmp_path / "small").touch()
+    endless = "SELECT max(hash(a.range, b.range)) FROM range(1000000) a, range(1000000) b"
+    started = time.monotonic()
+
+    with (
+        pytest.raises(UploadRejected, match="0 seconds") as caught,
+        time_limit(tmp_path / "small", LITTLE_TIME),
+        connect(LITTLE_TIME) as con,
+        interruptible(con),
+    ):
+        con.execute(endless)
+
+    assert caught.value.code == "TIMEOUT"
+    assert time.monotonic() - started < 5
+    with connect(LITTLE_TIME) as con:
+        assert con.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_an_error_in_time_stays_what_it_is(tmp_path: Path) -> None:
+    import duckdb
+
+    (tmp_path / "small").touch()
+    with (
+        pytest.raises(duckdb.ParserException),
+        time_limit(tmp_path / "small", Settings()),
+        connect(Settings()) as con,
+        interruptible(con),
+    ):
+        con.execute("SELEC")
+
+
+@pytest.mark.usefixtures("no_time_for_size")
+def test_a_file_that_takes_too_long_is_refused_and_leaves_no_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = floats(tmp_path, rows=1_000, columns=3)
+    blocks = survey.blocks
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.1)
+        return blocks(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(survey, "blocks", slow)
+    out = tmp_path / "out"
+    out.mkdir()
+
+    with pytest.raises(UploadRejected) as caught:
+        take_in(source, source.name, out, LITTLE_TIME, tmp_path / "c.yaml", "floats")
+
+    assert caught.value.code == "TIMEOUT"
+    assert list(out.iterdir()) == []
+    assert not (tmp_path / "c.yaml").exists()
+    assert not inspect(source, source.name, out, LITTLE_TIME)
+    assert json.loads((out / "intake.json").read_text())["error_code"] == "TIMEOUT"

@@ -126,6 +126,45 @@ def test_too_many_bad_rows_and_other_columns_break_the_contract(tmp_path: Path) 
     assert not list((tmp_path / "2").glob("*.csv"))
 
 
+def test_a_first_file_that_is_overtaken_is_read_by_the_contract_of_the_quicker_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = module.infer_columns
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(module, "infer_columns", infer)
+        take(tmp_path, SHOPS, 2)
+        return infer(*arguments)
+
+    monkeypatch.setattr(module, "infer_columns", overtaken)
+
+    # On its own this file would have whole amounts; the quicker one's contract says float.
+    report = take(tmp_path, "shop,amount,kind\n" + "s1,7,a\n" * 20 + "s2,oops,a\n", 1)
+
+    contract = contracts.load_contract(tmp_path / "contracts/shops.yaml")
+    assert [(rule.name, rule.type) for rule in contract.columns][1] == ("amount", "float")
+    assert contract.columns[1].le == 99.5
+    assert stored(report.table_parquet) == [("s1", 7.0, "a")] * 20
+    assert report.rejects_by_code == {"CAST": 1}
+    assert len(rejects_of(report)) == 1
+    assert [warning.code for warning in report.warnings] == ["NEW_VALUES"]
+
+
+def test_a_file_that_breaks_an_accepted_contract_all_over_is_refused_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(tmp_path, SHOPS)
+    contracts.accept(tmp_path / "contracts/shops.yaml")
+    monkeypatch.setattr(contracts, "_CELLS_PER_BATCH", 1)
+    rows = "".join(f"t{n},{n + 500}.5,a\n" for n in range(5_000))
+
+    with pytest.raises(UploadRejected, match="At least 2,000 of 5,000 rows") as caught:
+        take(tmp_path, "shop,amount,kind\n" + rows, 2)
+
+    assert caught.value.code == "CONTRACT_BROKEN"
+    assert "line 2, column 'amount': '500.5' (amount: le 99.5)" in caught.value.message
+
+
 def test_a_refused_first_file_leaves_no_contract(tmp_path: Path) -> None:
     with pytest.raises(UploadRejected):
         take(tmp_path, "")
