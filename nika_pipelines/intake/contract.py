@@ -451,7 +451,7 @@ def _repeats(con: "DuckDBPyConnection", source: str, name: str, limit: int) -> l
     column = identifier(name)
     rows = con.execute(
         f"SELECT {column} FROM {source} WHERE {column} IS NOT NULL "
-        f"GROUP BY {column} HAVING count(*) > 1 LIMIT {limit}"
+        f"GROUP BY {column} HAVING count(*) > 1 ORDER BY {column} LIMIT {limit}"
     ).fetchall()
     return [row[0] for row in rows]
 
