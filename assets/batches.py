@@ -8,16 +8,15 @@ the loop logs every event itself, per asset and partition, and a file that fails
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from assets.outcomes import fail_upload, quarantine_upload
+from assets.stages import Chain, DuplicateUpload, Stage, StageCheck, StageInput, StageOutcome
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.documents import reason_document
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.archive import StillBeingWrittenError
@@ -27,98 +26,6 @@ from resources.workspace import Workspace
 
 BATCH_TAG = "nika/batch"
 ATTEMPT_TAG = "nika/attempt"
-
-
-class DuplicateUpload(Exception):
-    """The upload has the content and name of a finished one; nothing is computed again."""
-
-    def __init__(self, original: Upload) -> None:
-        """Point to the finished upload."""
-        super().__init__(original.upload_id)
-        self.original = original
-
-
-@dataclass(frozen=True)
-class StageCheck:
-    """The outcome of one check of a stage: a `CheckSpec` name, and what was found."""
-
-    name: str
-    passed: bool
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-
-
-@dataclass(frozen=True)
-class StageOutcome:
-    """What a stage reports: metadata for the web UI, checks, and a summary for the ledger."""
-
-    metadata: Mapping[str, Any]
-    checks: Sequence[StageCheck] = ()
-    summary: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class StageInput:
-    """What a stage is given. `stage_times` holds the seconds of the stages before it."""
-
-    upload: Upload
-    workspace: Workspace
-    run_id: str
-    stage_times: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class CheckSpec:
-    """A check that a stage evaluates: its name and what it promises."""
-
-    name: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One asset of a per-upload system.
-
-    Attributes:
-        asset: asset key.
-        deps: assets that it reads.
-        state: state of an upload while the stage works on it.
-        run: does the work; raises `UploadRejected` when the file is at fault.
-        description: what the web UI shows.
-        kinds: technologies, shown as badges.
-        checks: checks that `run` reports.
-        freshness: when the asset counts as stale, if ever.
-    """
-
-    asset: str
-    deps: tuple[str, ...]
-    state: UploadState
-    run: Callable[[StageInput], StageOutcome]
-    description: str
-    kinds: frozenset[str]
-    checks: tuple[CheckSpec, ...] = ()
-    freshness: dg.FreshnessPolicy | None = None
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A per-upload system.
-
-    Attributes:
-        feed: drop folder, group and name of the system.
-        stages: in order.
-        gate: asset and check that fail when a file is refused.
-        partitions_def: its uploads.
-        owners: who answers for it.
-        finish: brings the warehouse up to date; called once per run, after the last upload.
-    """
-
-    feed: str
-    stages: tuple[Stage, ...]
-    gate: tuple[str, str]
-    partitions_def: dg.DynamicPartitionsDefinition
-    owners: tuple[str, ...]
-    finish: Callable[[Workspace, Warehouse], None]
 
 
 def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
@@ -159,47 +66,6 @@ def _check_specs(chain: Chain) -> list[dg.AssetCheckSpec]:
             for stage in chain.stages
             for check in stage.checks
         ]
-
-
-def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRejected) -> Path:
-    """Move a refused upload into quarantine with its reason, and drop its half results.
-
-    Returns:
-        The folder in quarantine.
-
-    Raises:
-        KeyError: the ledger knows no such upload.
-    """
-    upload = workspace.ledger.get(upload_id)
-    if upload is None:
-        raise KeyError(upload_id)
-    reason = reason_document(
-        rejection,
-        upload_id=upload_id,
-        filename=upload.original_name,
-        sha256=upload.sha256,
-        size_bytes=upload.size_bytes,
-        received_at=upload.received_at,
-    )
-    folder = workspace.archive.quarantine(
-        upload, reason, is_shared=lambda: workspace.ledger.is_shared(upload)
-    )
-    workspace.lake.remove(upload.feed, upload_id)
-    workspace.report_store.remove(upload.feed, upload_id)
-    workspace.ledger.advance(
-        upload_id,
-        UploadState.QUARANTINED,
-        error_code=rejection.code,
-        message=rejection.message,
-    )
-    return folder
-
-
-def fail_upload(workspace: Workspace, upload_id: str, message: str) -> None:
-    """Give an upload up for a reason that is ours; its bytes stay for `nika retry`."""
-    workspace.ledger.advance(
-        upload_id, UploadState.FAILED, error_code="INTERNAL", message=message[:2_000]
-    )
 
 
 def _asset_spec(chain: Chain, stage: Stage) -> dg.AssetSpec:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.batches import CheckSpec, StageCheck
+from assets.stages import CheckSpec, StageCheck
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.records import DUCKDB_TYPES, IntakeReport

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.batches import StageInput
+from assets.stages import StageInput
 from nika_pipelines.intake.states import Upload
 from nika_pipelines.settings import Settings
 

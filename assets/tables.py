@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 
 from assets import checks
-from assets.batches import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
 from assets.lineage import ANOMALIES_SCHEMA, STATISTICS_SCHEMA, lineage_from_file, lineage_to_table
 from assets.previews import (
     findings_preview,
@@ -20,6 +19,7 @@ from assets.previews import (
     statistics_preview,
     verdict_markdown,
 )
+from assets.stages import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
 from assets.table_report import render_report, result_document
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.identity import content_identity, contract_options

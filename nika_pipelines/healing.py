@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.batches import BATCH_TAG, fail_upload, quarantine_upload
+from assets.batches import BATCH_TAG
+from assets.outcomes import fail_upload, quarantine_upload
 from nika_pipelines.intake.codes import UploadRejected
 from resources.workspace import Workspace
 

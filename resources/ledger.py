@@ -25,85 +25,8 @@ from nika_pipelines.intake.states import (
     Upload,
     UploadState,
 )
-
-SCHEMA_VERSION = 1
-
-_metadata = sa.MetaData()
-
-_uploads = sa.Table(
-    "uploads",
-    _metadata,
-    sa.Column("upload_id", sa.Text, primary_key=True),
-    sa.Column("feed", sa.Text, nullable=False),
-    sa.Column("original_name", sa.Text, nullable=False),
-    sa.Column("stored_name", sa.Text, nullable=False),
-    sa.Column("dataset", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("received_at", sa.Text, nullable=False, index=True),
-    sa.Column("updated_at", sa.Text, nullable=False),
-    sa.Column("tag", sa.Text),
-    sa.Column("source_path", sa.Text),
-    sa.Column("source_inode", sa.BigInteger),
-    sa.Column("size_bytes", sa.BigInteger),
-    sa.Column("sha256", sa.Text, index=True),
-    sa.Column("identity", sa.Text, index=True),
-    sa.Column("version", sa.Integer),
-    sa.Column("duplicate_of", sa.Text),
-    sa.Column("error_code", sa.Text),
-    sa.Column("message", sa.Text),
-    sa.Column("run_id", sa.Text, index=True),
-    sa.Column("batch_id", sa.Text),
-    sa.Column("attempt", sa.Integer, nullable=False, default=0),
-    sa.Column("worker_deaths", sa.Integer, nullable=False, default=0),
-    sa.Column("not_before", sa.Text),
-    sa.Column("finished_at", sa.Text, index=True),
-    sa.Column("summary", sa.Text),
-    sa.Index("ix_uploads_feed_dataset", "feed", "dataset"),
-)
-_transitions = sa.Table(
-    "transitions",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("upload_id", sa.Text, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text),
-)
-_sightings = sa.Table(
-    "sightings",
-    _metadata,
-    sa.Column("feed", sa.Text, nullable=False, index=True),
-    sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False),
-    sa.Column("unchanged_since", sa.Float, nullable=False),
-    sa.Column("first_seen", sa.Float, nullable=False),
-)
-_notices = sa.Table(
-    "notices",
-    _metadata,
-    sa.Column("feed", sa.Text, nullable=False, index=True),
-    sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("code", sa.Text, primary_key=True),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("first_seen", sa.Text, nullable=False),
-    sa.Column("last_seen", sa.Text, nullable=False),
-)
-_errors = sa.Table(
-    "errors",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False, index=True),
-    sa.Column("run_id", sa.Text),
-    sa.Column("upload_id", sa.Text),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-)
-_meta = sa.Table(
-    "meta",
-    _metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
+from resources import ledger_tables as tables
+from resources.ledger_tables import SCHEMA_VERSION
 
 
 class LedgerVersionError(RuntimeError):
@@ -153,7 +76,7 @@ class Ledger:
     def get(self, upload_id: str) -> Upload | None:
         """The upload of this id, or None."""
         with self._reading.connect() as connection:
-            query = sa.select(_uploads).where(_uploads.c.upload_id == upload_id)
+            query = sa.select(tables.uploads).where(tables.uploads.c.upload_id == upload_id)
             row = connection.execute(query).mappings().first()
         return _upload(row) if row else None
 
@@ -177,18 +100,20 @@ class Ledger:
             finished_since: became final at or after this ISO time.
             limit: only the newest so many.
         """
-        query = sa.select(_uploads)
+        query = sa.select(tables.uploads)
         if feed is not None:
-            query = query.where(_uploads.c.feed == feed)
+            query = query.where(tables.uploads.c.feed == feed)
         if states is not None:
-            query = query.where(_uploads.c.state.in_([state.value for state in states]))
+            query = query.where(tables.uploads.c.state.in_([state.value for state in states]))
         if since is not None:
-            query = query.where(_uploads.c.received_at >= since)
+            query = query.where(tables.uploads.c.received_at >= since)
         if until is not None:
-            query = query.where(_uploads.c.received_at < until)
+            query = query.where(tables.uploads.c.received_at < until)
         if finished_since is not None:
-            query = query.where(_uploads.c.finished_at >= finished_since)
-        query = query.order_by(_uploads.c.received_at.desc(), _uploads.c.upload_id.desc())
+            query = query.where(tables.uploads.c.finished_at >= finished_since)
+        query = query.order_by(
+            tables.uploads.c.received_at.desc(), tables.uploads.c.upload_id.desc()
+        )
         if limit is not None:
             query = query.limit(limit)
         with self._reading.connect() as connection:
@@ -197,18 +122,18 @@ class Ledger:
 
     def counts(self, feed: str | None = None) -> dict[UploadState, int]:
         """How many uploads are in each state; states without uploads are left out."""
-        query = sa.select(_uploads.c.state, sa.func.count()).group_by(_uploads.c.state)
+        query = sa.select(tables.uploads.c.state, sa.func.count()).group_by(tables.uploads.c.state)
         if feed is not None:
-            query = query.where(_uploads.c.feed == feed)
+            query = query.where(tables.uploads.c.feed == feed)
         with self._reading.connect() as connection:
             return {UploadState(state): n for state, n in connection.execute(query)}
 
     def transitions(self, upload_id: str) -> list[tuple[UploadState, str]]:
         """The states that an upload went through, each with its time."""
         query = (
-            sa.select(_transitions.c.state, _transitions.c.at)
-            .where(_transitions.c.upload_id == upload_id)
-            .order_by(_transitions.c.id)
+            sa.select(tables.transitions.c.state, tables.transitions.c.at)
+            .where(tables.transitions.c.upload_id == upload_id)
+            .order_by(tables.transitions.c.id)
         )
         with self._reading.connect() as connection:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
@@ -216,15 +141,15 @@ class Ledger:
     def original_of(self, upload: Upload, identity: str) -> Upload | None:
         """The earlier, finished upload of the same identity and name that this one repeats."""
         query = (
-            sa.select(_uploads)
-            .where(_uploads.c.identity == identity)
-            .where(_uploads.c.feed == upload.feed)
-            .where(_uploads.c.original_name == upload.original_name)
-            .where(_uploads.c.state == UploadState.REPORT_READY.value)
-            .where(_uploads.c.upload_id != upload.upload_id)
-            .where(_uploads.c.received_at <= upload.received_at)
-            .where(_uploads.c.tag.is_not_distinct_from(upload.tag))
-            .order_by(_uploads.c.received_at)
+            sa.select(tables.uploads)
+            .where(tables.uploads.c.identity == identity)
+            .where(tables.uploads.c.feed == upload.feed)
+            .where(tables.uploads.c.original_name == upload.original_name)
+            .where(tables.uploads.c.state == UploadState.REPORT_READY.value)
+            .where(tables.uploads.c.upload_id != upload.upload_id)
+            .where(tables.uploads.c.received_at <= upload.received_at)
+            .where(tables.uploads.c.tag.is_not_distinct_from(upload.tag))
+            .order_by(tables.uploads.c.received_at)
             .limit(1)
         )
         with self._reading.connect() as connection:
@@ -236,9 +161,9 @@ class Ledger:
         elsewhere = [UploadState.QUARANTINED.value, UploadState.DELETED.value]
         query = (
             sa.select(sa.func.count())
-            .where(_uploads.c.sha256 == upload.sha256)
-            .where(_uploads.c.upload_id != upload.upload_id)
-            .where(_uploads.c.state.not_in(elsewhere))
+            .where(tables.uploads.c.sha256 == upload.sha256)
+            .where(tables.uploads.c.upload_id != upload.upload_id)
+            .where(tables.uploads.c.state.not_in(elsewhere))
         )
         with self._reading.connect() as connection:
             return bool(connection.execute(query).scalar())
@@ -257,7 +182,7 @@ class Ledger:
         """
         try:
             with self._engine.begin() as connection:
-                connection.execute(_uploads.insert().values(**_row(upload)))
+                connection.execute(tables.uploads.insert().values(**_row(upload)))
                 _note_transition(connection, upload.upload_id, upload.state, upload.run_id)
         except sa.exc.IntegrityError as error:
             raise UploadIdTakenError(upload.upload_id) from error
@@ -265,8 +190,12 @@ class Ledger:
     def forget(self, upload_id: str) -> None:
         """Take back the intent: the file vanished before it could be moved."""
         with self._engine.begin() as connection:
-            connection.execute(_uploads.delete().where(_uploads.c.upload_id == upload_id))
-            connection.execute(_transitions.delete().where(_transitions.c.upload_id == upload_id))
+            connection.execute(
+                tables.uploads.delete().where(tables.uploads.c.upload_id == upload_id)
+            )
+            connection.execute(
+                tables.transitions.delete().where(tables.transitions.c.upload_id == upload_id)
+            )
 
     def offer(
         self, upload_ids: Sequence[str], batch_id: str, not_before: str | None = None
@@ -274,11 +203,11 @@ class Ledger:
         """Assign uploads to a batch that is about to be offered; counts one attempt each."""
         with self._engine.begin() as connection:
             connection.execute(
-                _uploads.update()
-                .where(_uploads.c.upload_id.in_(list(upload_ids)))
+                tables.uploads.update()
+                .where(tables.uploads.c.upload_id.in_(list(upload_ids)))
                 .values(
                     batch_id=batch_id,
-                    attempt=_uploads.c.attempt + 1,
+                    attempt=tables.uploads.c.attempt + 1,
                     not_before=not_before,
                     updated_at=utc_now(),
                 )
@@ -288,8 +217,8 @@ class Ledger:
         """Keep sensors from offering uploads for a while: their run is being made elsewhere."""
         with self._engine.begin() as connection:
             connection.execute(
-                _uploads.update()
-                .where(_uploads.c.upload_id.in_(list(upload_ids)))
+                tables.uploads.update()
+                .where(tables.uploads.c.upload_id.in_(list(upload_ids)))
                 .values(not_before=not_before)
             )
 
@@ -311,15 +240,17 @@ class Ledger:
         values["finished_at"] = now if state in FINAL_STATES else None
         if "summary" in values and values["summary"] is not None:
             values["summary"] = json.dumps(values["summary"])
-        this = _uploads.c.upload_id == upload_id
+        this = tables.uploads.c.upload_id == upload_id
         with self._engine.begin() as connection:
-            before = connection.execute(sa.select(_uploads.c.state).where(this)).scalar()
+            before = connection.execute(sa.select(tables.uploads.c.state).where(this)).scalar()
             if before is None:
                 raise KeyError(upload_id)
-            connection.execute(_uploads.update().where(this).values(**values))
+            connection.execute(tables.uploads.update().where(this).values(**values))
             if before != state.value:
                 _note_transition(connection, upload_id, state, changes.get("run_id"))
-            return _upload(connection.execute(sa.select(_uploads).where(this)).mappings().one())
+            return _upload(
+                connection.execute(sa.select(tables.uploads).where(this)).mappings().one()
+            )
 
     def begin_work(
         self, upload_id: str, run_id: str, is_alive: Callable[[str], bool]
@@ -334,35 +265,35 @@ class Ledger:
         Returns:
             The upload, or None when it is another's.
         """
-        this = _uploads.c.upload_id == upload_id
+        this = tables.uploads.c.upload_id == upload_id
         in_work = [state.value for state in IN_WORK_STATES]
         with self._engine.begin() as connection:
-            row = connection.execute(sa.select(_uploads).where(this)).mappings().one()
+            row = connection.execute(sa.select(tables.uploads).where(this)).mappings().one()
             holder = row["run_id"] if row["state"] in in_work else None
             if holder is not None and holder != run_id and is_alive(holder):
                 return None
-            connection.execute(_uploads.update().where(this).values(run_id=run_id))
+            connection.execute(tables.uploads.update().where(this).values(run_id=run_id))
             return _upload({**row, "run_id": run_id})
 
     def assign_version(self, upload_id: str) -> int:
         """Number the upload among those of its dataset, once; a rerun keeps its number."""
         with self._engine.begin() as connection:
             mine = connection.execute(
-                sa.select(_uploads.c.version, _uploads.c.feed, _uploads.c.dataset).where(
-                    _uploads.c.upload_id == upload_id
-                )
+                sa.select(
+                    tables.uploads.c.version, tables.uploads.c.feed, tables.uploads.c.dataset
+                ).where(tables.uploads.c.upload_id == upload_id)
             ).one()
             if mine.version is not None:
                 return int(mine.version)
             highest = connection.execute(
-                sa.select(sa.func.max(_uploads.c.version))
-                .where(_uploads.c.feed == mine.feed)
-                .where(_uploads.c.dataset == mine.dataset)
+                sa.select(sa.func.max(tables.uploads.c.version))
+                .where(tables.uploads.c.feed == mine.feed)
+                .where(tables.uploads.c.dataset == mine.dataset)
             ).scalar()
             version = int(highest or 0) + 1
             connection.execute(
-                _uploads.update()
-                .where(_uploads.c.upload_id == upload_id)
+                tables.uploads.update()
+                .where(tables.uploads.c.upload_id == upload_id)
                 .values(version=version, updated_at=utc_now())
             )
             return version
@@ -380,24 +311,24 @@ class Ledger:
         in_work = [state.value for state in IN_WORK_STATES]
         with self._engine.begin() as connection:
             suspects = connection.execute(
-                sa.select(_uploads.c.upload_id)
-                .where(_uploads.c.run_id == run_id)
-                .where(_uploads.c.state.in_(in_work))
+                sa.select(tables.uploads.c.upload_id)
+                .where(tables.uploads.c.run_id == run_id)
+                .where(tables.uploads.c.state.in_(in_work))
             ).scalars().all()  # fmt: skip
             connection.execute(
-                _uploads.update()
-                .where(_uploads.c.upload_id.in_(suspects))
+                tables.uploads.update()
+                .where(tables.uploads.c.upload_id.in_(suspects))
                 .values(
                     state=UploadState.RECEIVED.value,
                     run_id=None,
-                    worker_deaths=_uploads.c.worker_deaths + (1 if charge else 0),
+                    worker_deaths=tables.uploads.c.worker_deaths + (1 if charge else 0),
                     updated_at=utc_now(),
                 )
             )
             for upload_id in suspects:
                 _note_transition(connection, upload_id, UploadState.RECEIVED, run_id)
             rows = connection.execute(
-                sa.select(_uploads).where(_uploads.c.upload_id.in_(suspects))
+                sa.select(tables.uploads).where(tables.uploads.c.upload_id.in_(suspects))
             ).mappings()
             return [_upload(row) for row in rows]
 
@@ -407,7 +338,9 @@ class Ledger:
         """Files that were seen in a feed's folder and are not stable yet, by path."""
         with self._reading.connect() as connection:
             rows = (
-                connection.execute(sa.select(_sightings).where(_sightings.c.feed == feed))
+                connection.execute(
+                    sa.select(tables.sightings).where(tables.sightings.c.feed == feed)
+                )
                 .mappings()
                 .all()
             )
@@ -428,13 +361,13 @@ class Ledger:
             vars(one) | {"path": names.path_to_text(one.path), "feed": feed} for one in settling
         ]
         with self._engine.begin() as connection:
-            connection.execute(_sightings.delete().where(_sightings.c.feed == feed))
+            connection.execute(tables.sightings.delete().where(tables.sightings.c.feed == feed))
             if rows:
-                connection.execute(_sightings.insert(), rows)
+                connection.execute(tables.sightings.insert(), rows)
 
     def notices(self) -> list[Notice]:
         """What lies in the inbox and cannot be taken, oldest first."""
-        query = sa.select(_notices).order_by(_notices.c.first_seen)
+        query = sa.select(tables.notices).order_by(tables.notices.c.first_seen)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
@@ -446,16 +379,16 @@ class Ledger:
         now = utc_now()
         wanted = {(names.path_to_text(one.path), one.code): one for one in notices}
         with self._engine.begin() as connection:
-            query = sa.select(_notices).where(_notices.c.feed == feed)
+            query = sa.select(tables.notices).where(tables.notices.c.feed == feed)
             rows = connection.execute(query).mappings().all()
             known = {(row["path"], row["code"]): row for row in rows}
             if known.keys() == wanted.keys():
                 return []
-            connection.execute(_notices.delete().where(_notices.c.feed == feed))
+            connection.execute(tables.notices.delete().where(tables.notices.c.feed == feed))
             for key, notice in wanted.items():
                 first_seen = known[key]["first_seen"] if key in known else now
                 connection.execute(
-                    _notices.insert().values(
+                    tables.notices.insert().values(
                         feed=feed,
                         path=key[0],
                         code=key[1],
@@ -474,18 +407,18 @@ class Ledger:
         """Write down a failure of a run or of one upload."""
         with self._engine.begin() as connection:
             connection.execute(
-                _errors.insert().values(
+                tables.errors.insert().values(
                     at=utc_now(), run_id=run_id, upload_id=upload_id, code=code, message=message
                 )
             )
 
     def errors(self, since: str | None = None, until: str | None = None) -> list[RecordedError]:
         """Recorded failures, oldest first, of a span of ISO times."""
-        query = sa.select(_errors).order_by(_errors.c.id)
+        query = sa.select(tables.errors).order_by(tables.errors.c.id)
         if since is not None:
-            query = query.where(_errors.c.at >= since)
+            query = query.where(tables.errors.c.at >= since)
         if until is not None:
-            query = query.where(_errors.c.at < until)
+            query = query.where(tables.errors.c.at < until)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
@@ -501,13 +434,13 @@ class Ledger:
 
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
-            _metadata.create_all(connection)
+            tables.metadata.create_all(connection)
             found = connection.execute(
-                sa.select(_meta.c.value).where(_meta.c.key == "schema_version")
+                sa.select(tables.meta.c.value).where(tables.meta.c.key == "schema_version")
             ).scalar()
             if found is None:
                 connection.execute(
-                    _meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION))
+                    tables.meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION))
                 )
             elif int(found) != SCHEMA_VERSION:
                 raise LedgerVersionError(
@@ -548,7 +481,7 @@ def _note_transition(
     connection: sa.Connection, upload_id: str, state: UploadState, run_id: str | None
 ) -> None:
     connection.execute(
-        _transitions.insert().values(
+        tables.transitions.insert().values(
             upload_id=upload_id, state=state.value, at=utc_now(), run_id=run_id
         )
     )

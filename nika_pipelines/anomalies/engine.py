@@ -56,11 +56,6 @@ _NEARLY_CONSTANT = Refusal(
 _MOSTLY_EMPTY = "at least half empty"
 
 
-def time_column(profile: TableProfile) -> str | None:
-    """The name of the table's time column, if it has one; `tables.time_axis` decides."""
-    return profile.time_axis.column if profile.time_axis else None
-
-
 def finding_score(settings: Settings) -> float:
     """The score that makes a flag a finding.
 

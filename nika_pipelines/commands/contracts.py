@@ -108,12 +108,12 @@ def _contract_path(dataset: str, settings: "Settings") -> Path:
     """
     folder = settings.data / "contracts"
     known = {
-        path.relative_to(folder).with_suffix("").as_posix(): path
+        path.relative_to(folder).with_suffix("").as_posix().casefold(): path
         for path in sorted(folder.rglob("*.yaml"))
         if not path.name.startswith(".")
     }
-    if dataset in known:
-        return known[dataset]
+    if dataset.casefold() in known:
+        return known[dataset.casefold()]
     names = ", ".join(map(display_name, list(known)[:_MOST_NAMED]))
     more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
     there = f"there are {names}{more}" if known else "no file was taken in yet"
@@ -139,7 +139,7 @@ def _newest(
 
     refused = None
     for upload in reversed(listed_uploads(settings, feed=None, state=None)):
-        if upload.dataset != dataset:
+        if upload.dataset != dataset.casefold():
             continue
         columns = _columns(settings.data / "lake" / upload.feed / upload.upload_id)
         if columns is not None:

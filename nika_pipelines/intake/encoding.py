@@ -64,7 +64,6 @@ class _Look:
     """What one pass over the bytes found."""
 
     valid_utf8: bool = True
-    ascii_only: bool = True
     nuls: int = 0
     size: int = 0
     sample: bytes = b""
@@ -137,7 +136,6 @@ def _look(source: Path) -> _Look:
         look.blank = look.blank and not chunk.strip(b"\xef\xbb\xbf \t\r\n\x0b\x0c\x00")
         if not pending and chunk.isascii():
             continue
-        look.ascii_only = False
         look.sample += _beyond_ascii(chunk, _GUESS_BYTES - len(look.sample))
         if look.valid_utf8:
             look.valid_utf8, pending = _still_valid(decoder, chunk)
