@@ -26,6 +26,7 @@ from nika_pipelines.intake.dialect import (
 from nika_pipelines.intake.encoding import decode_file
 from nika_pipelines.intake.gate import check_gate
 from nika_pipelines.intake.parse import Reading, write_tables
+from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import Dialect, IntakeWarning, RowBalance, TextTable
 from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
@@ -59,7 +60,7 @@ def read_text_table(
     out_dir: Path,
     settings: Settings,
     timings: dict[str, float] | None = None,
-    dialect: Dialect | None = None,
+    options: ReadingOptions = NOTHING_SAID,
 ) -> TextTable:
     """Read a file into ``text.parquet`` and ``rejects.parquet`` below ``out_dir``.
 
@@ -69,7 +70,7 @@ def read_text_table(
         out_dir: an existing folder; intermediate files in it are removed again.
         settings: the limits in force.
         timings: filled with seconds per step when given.
-        dialect: the dialect of a text file where it is known; inferred otherwise.
+        options: how the file is to be read, where a person said so; inferred otherwise.
 
     Raises:
         UploadRejected: the file is refused; see `codes.FILE_CODES`.
@@ -83,7 +84,7 @@ def read_text_table(
         if shape == "workbook":
             text = _open_workbook(source, work, settings, clock)
         else:
-            text = _open_text(source, work, clock, dialect)
+            text = _open_text(source, work, clock, options)
         return _read_decoded(text, out_dir, work, settings, clock)
     except BaseException:
         for name in (TEXT_PARQUET, REJECTS_PARQUET):
@@ -106,14 +107,20 @@ class _Text:
     warnings: list[IntakeWarning] = field(default_factory=list)
 
 
-def _open_text(source: Path, work: Path, clock: dict[str, float], dialect: Dialect | None) -> _Text:
+def _open_text(source: Path, work: Path, clock: dict[str, float], options: ReadingOptions) -> _Text:
     """Decode a text file and infer its dialect unless it is given."""
     with _timed(clock, "decode"):
         decoded = decode_file(source, work)
     with _timed(clock, "dialect"):
-        given = DialectGuess(dialect) if dialect else None
-        guess = given or infer_dialect(_sample(decoded.path)[0])
+        guess = _given_dialect(options) or infer_dialect(_sample(decoded.path)[0])
     return _Text(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
+
+
+def _given_dialect(options: ReadingOptions) -> DialectGuess | None:
+    if options.delimiter is None:
+        return None
+    quote = '"' if options.quotechar is None else options.quotechar
+    return DialectGuess(Dialect(options.delimiter, quote or None, options.escapechar or None))
 
 
 def _open_workbook(source: Path, work: Path, settings: Settings, clock: dict[str, float]) -> _Text:

@@ -28,6 +28,7 @@ from nika_pipelines.intake.documents import (
     quarantined_document,
     write_document,
 )
+from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import (
     LINE_COLUMN,
     REJECT_COLUMNS,
@@ -76,6 +77,7 @@ def take_in(
     contract_path: Path | None,
     dataset: str,
     on_stage: OnStage | None = None,
+    options: ReadingOptions = NOTHING_SAID,
 ) -> IntakeReport:
     """Turn a file into a typed, validated table.
 
@@ -92,6 +94,7 @@ def take_in(
         contract_path: where the dataset's contract is or will be; null to do without.
         dataset: the dataset's name.
         on_stage: told about every finished stage.
+        options: how the file is to be read, where a person said so.
 
     Raises:
         UploadRejected: the file is refused.
@@ -99,14 +102,20 @@ def take_in(
     """
     with time_limit(source, settings):
         with _stage("reading", on_stage):
-            text = _read(source, filename, out_dir, settings)
+            text = _read(source, filename, out_dir, settings, options)
         try:
             return _type_and_validate(text, out_dir, settings, contract_path, dataset, on_stage)
         finally:
             text.parquet.unlink(missing_ok=True)
 
 
-def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> bool:
+def inspect(
+    source: Path,
+    filename: str,
+    out_dir: Path,
+    settings: Settings,
+    options: ReadingOptions = NOTHING_SAID,
+) -> bool:
     """Write what intake makes of a file: ``table.csv`` and ``intake.json``.
 
     The CSV holds every row that was cut out of the file whole, all values as the text that was
@@ -117,6 +126,7 @@ def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> b
         filename: the name under which they came; only its extension counts.
         out_dir: an existing folder for the two files.
         settings: the limits in force.
+        options: how the file is to be read, where a person said so.
 
     Returns:
         Whether the file was accepted.
@@ -130,7 +140,7 @@ def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> b
         work = Path(name)
         try:
             with time_limit(source, settings):
-                text = _read(source, filename, work, settings)
+                text = _read(source, filename, work, settings, options)
                 _write_csv(text, work / "table.csv", settings)
                 _type_and_validate(text, work, settings, None, "", None)
         except UploadRejected as error:
@@ -142,10 +152,12 @@ def inspect(source: Path, filename: str, out_dir: Path, settings: Settings) -> b
     return True
 
 
-def _read(source: Path, filename: str, out_dir: Path, settings: Settings) -> TextTable:
+def _read(
+    source: Path, filename: str, out_dir: Path, settings: Settings, options: ReadingOptions
+) -> TextTable:
     from nika_pipelines.intake.reader import read_text_table
 
-    return read_text_table(source, filename, out_dir, settings)
+    return read_text_table(source, filename, out_dir, settings, options=options)
 
 
 def _type_and_validate(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.reader import read_text_table
+from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, Dialect, TextTable
 from nika_pipelines.settings import Settings
 
@@ -60,12 +61,21 @@ def written(table: list[list[str]], dialect: Dialect, quoting: int, line_end: st
     return text.getvalue().encode()
 
 
+def options_of(dialect: Dialect) -> ReadingOptions:
+    return ReadingOptions(
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quotechar or "",
+        escapechar=dialect.escapechar or "",
+    )
+
+
 def read(content: bytes, dialect: Dialect | None = None) -> tuple[TextTable, list[list[str]]]:
     """The text table of some bytes, and its rows with NULL as the empty text."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "upload.csv"
         source.write_bytes(content)
-        table = read_text_table(source, "upload.csv", Path(folder), SETTINGS, dialect=dialect)
+        options = NOTHING_SAID if dialect is None else options_of(dialect)
+        table = read_text_table(source, "upload.csv", Path(folder), SETTINGS, options=options)
         rows = duckdb.execute(f"FROM '{table.parquet}'").fetchall()
         rejects = duckdb.execute(f"SELECT count(*) FROM '{table.rejects_parquet}'").fetchall()
     assert len(rows) == table.balance.accepted
