@@ -4,6 +4,7 @@ Belongs here: the shape of a sidecar (``<stem>.nika.yaml``) and of the key ``rea
 contract, which are the same. Does not belong here: finding the sidecar, or acting on it.
 """
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -183,7 +184,7 @@ def _is_codec(value: Any) -> bool:
         return False
     try:
         # Not `codecs.lookup`, which also knows codecs that do not give text, such as base64.
-        b"".decode(value)
+        io.TextIOWrapper(io.BytesIO(), encoding=value).detach()
     except (LookupError, ValueError):
         return False
     return True
