@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import signal
 import sqlite3
 import stat
 import sys
@@ -136,6 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen on port {options.port}: {error.strerror}\n")
         return 1
+    # Both explicitly: a shell starts background programs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server, contextlib.suppress(KeyboardInterrupt):
         sys.stderr.write(f"reports of {options.data} on http://{LOOPBACK}:{server.server_port}\n")
         server.serve_forever()

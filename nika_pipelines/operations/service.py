@@ -26,6 +26,8 @@ from nika_pipelines.settings import PROJECT_ROOT, Settings
 _LOCK_SECONDS = 1.0
 _PORT_SECONDS = 5.0
 _LEFTOVER_SECONDS = 5.0
+_CLOCK_SECONDS = 2.0
+"""A start time counts from the boot, which moves by this much when the clock is set."""
 
 
 class AlreadyUpError(RuntimeError):
@@ -170,7 +172,8 @@ def _end_leftovers(settings: Settings) -> None:
     for name, pid in service.children.items():
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
-            if process.create_time() == service.child_started.get(name):
+            started = service.child_started.get(name, 0.0)
+            if abs(process.create_time() - started) < _CLOCK_SECONDS:
                 process.terminate()
                 left.append(process)
     for process in psutil.wait_procs(left, timeout=_LEFTOVER_SECONDS)[1]:

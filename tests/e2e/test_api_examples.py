@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     servers = [
         subprocess.Popen(
             [sys.executable, *arguments],
+            # Where a shell had SIGINT ignored, Dagster ignores SIGTERM as well.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads yet
             env=variables, cwd=data / "dagster", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for arguments in (web, reports)
@@ -89,7 +92,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for server in servers:
             server.terminate()
         for server in servers:
-            server.wait(30)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
 
 
 def _free_ports(count: int) -> list[int]:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -286,16 +287,23 @@ def test_a_taken_port_is_said_and_the_program_ends(data: Path, port: int) -> Non
     assert f"cannot listen on port {port}" in done.stderr
 
 
-def test_the_program_is_small_and_ends_on_interrupt(data: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_program_is_small_and_ends_where_a_shell_ignores_interrupts(
+    data: Path, number: signal.Signals
+) -> None:
     command = [sys.executable, "-m", "nika_pipelines.operations.report_server"]
+    ignoring = ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
     with subprocess.Popen(
-        [*command, "--data", str(data), "--port", "0"], stderr=subprocess.PIPE, text=True
+        [*ignoring, "--data", str(data), "--port", "0"], stderr=subprocess.PIPE, text=True
     ) as program:
-        assert program.stderr is not None
-        assert "http://127.0.0.1:" in program.stderr.readline()
-        assert psutil.Process(program.pid).memory_info().rss < 60_000_000
-        program.send_signal(2)
-        assert program.wait(10) == 0
+        try:
+            assert program.stderr is not None
+            assert "http://127.0.0.1:" in program.stderr.readline()
+            assert psutil.Process(program.pid).memory_info().rss < 60_000_000
+            program.send_signal(number)
+            assert program.wait(10) == 0
+        finally:
+            program.kill()
 
 
 def write_ledger(
