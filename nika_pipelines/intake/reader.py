@@ -5,30 +5,17 @@ what a step does.
 """
 
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected, WarningCode
-from nika_pipelines.intake.deadline import check_time
-from nika_pipelines.intake.dialect import (
-    SAMPLE_BYTES,
-    STAND_INS,
-    DialectGuess,
-    cells_of,
-    first_lines,
-    infer_dialect,
-    marks_of,
-)
-from nika_pipelines.intake.encoding import decode_file
+from nika_pipelines.intake.dialect import STAND_INS, DialectGuess, cells_of, marks_of
 from nika_pipelines.intake.gate import check_gate
+from nika_pipelines.intake.opening import OpenedText, open_text, open_workbook, sample_of, timed
 from nika_pipelines.intake.parse import Reading, write_tables
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.record_scan import Marks
-from nika_pipelines.intake.records import Dialect, IntakeWarning, RowBalance, TextTable
+from nika_pipelines.intake.records import IntakeWarning, RowBalance, TextTable
 from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
 from nika_pipelines.intake.survey import (
     ACCEPTED,
@@ -43,9 +30,6 @@ from nika_pipelines.intake.survey import (
     without_quotes,
 )
 from nika_pipelines.settings import Settings
-
-if TYPE_CHECKING:
-    from nika_pipelines.intake.spreadsheet import SheetText
 
 TEXT_PARQUET = "text.parquet"
 REJECTS_PARQUET = "rejects.parquet"
@@ -79,12 +63,12 @@ def read_text_table(
     work = out_dir / "intake_work"
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with _timed(clock, "gate"):
+        with timed(clock, "gate"):
             shape = check_gate(source, filename, settings)
         if shape == "workbook":
-            text = _open_workbook(source, work, settings, clock)
+            text = open_workbook(source, work, settings, clock)
         else:
-            text = _open_text(source, work, clock, options)
+            text = open_text(source, work, clock, options)
         return _read_decoded(text, out_dir, work, settings, clock)
     except BaseException:
         for name in (TEXT_PARQUET, REJECTS_PARQUET):
@@ -94,74 +78,15 @@ def read_text_table(
         shutil.rmtree(work, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class _Text:
-    """Decoded text with its dialect; `sheet_rows` is set for the sheet of a workbook."""
-
-    path: Path
-    guess: DialectGuess
-    encoding: str | None
-    removed_nuls: int = 0
-    sheet_rows: int | None = None
-    other_tables: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[IntakeWarning] = field(default_factory=list)
-
-
-def _open_text(source: Path, work: Path, clock: dict[str, float], options: ReadingOptions) -> _Text:
-    """Decode a text file and infer its dialect unless it is given."""
-    with _timed(clock, "decode"):
-        decoded = decode_file(source, work)
-    with _timed(clock, "dialect"):
-        guess = _given_dialect(options) or infer_dialect(_sample(decoded.path)[0])
-    return _Text(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
-
-
-def _given_dialect(options: ReadingOptions) -> DialectGuess | None:
-    if options.delimiter is None:
-        return None
-    quote = '"' if options.quotechar is None else options.quotechar
-    return DialectGuess(Dialect(options.delimiter, quote or None, options.escapechar or None))
-
-
-def _open_workbook(source: Path, work: Path, settings: Settings, clock: dict[str, float]) -> _Text:
-    """Let a child process write the largest sheet of a workbook as CSV."""
-    from nika_pipelines.intake.spreadsheet import extract_sheet
-
-    with _timed(clock, "workbook"):
-        sheet = extract_sheet(source, work, settings)
-    guess = DialectGuess(Dialect(",", '"', sheet=sheet.sheet))
-    return _Text(
-        sheet.path,
-        guess,
-        None,
-        sheet_rows=sheet.rows,
-        other_tables=sheet.others,
-        warnings=_lost_formulas(sheet),
-    )
-
-
-def _lost_formulas(sheet: "SheetText") -> list[IntakeWarning]:
-    if not sheet.lost_formulas:
-        return []
-    least = "" if sheet.formulas_complete else "At least "
-    formulas, have = ("formula", "has") if sheet.lost_formulas == 1 else ("formulas", "have")
-    message = (
-        f"{least}{sheet.lost_formulas:,} {formulas} of sheet {sheet.sheet!r} (first in "
-        f"{sheet.first_lost}) {have} no stored value; such cells were read as empty. Open and "
-        "save the workbook in Excel, then drop it again."
-    )
-    return [IntakeWarning(WarningCode.FORMAT_MISMATCH, message)]
-
-
 def _read_decoded(
-    text: _Text, out_dir: Path, work: Path, settings: Settings, clock: dict[str, float]
+    text: OpenedText, out_dir: Path, work: Path, settings: Settings, clock: dict[str, float]
 ) -> TextTable:
     """Read decoded text: structure, survey, verdict, parse."""
     guess = text.guess
-    with _timed(clock, "structure"):
+    with timed(clock, "structure"):
         path, marks, stand_in = _one_byte_delimiter(text.path, guess, work)
         structure, layout = _structure(text, marks, settings)
-    with _timed(clock, "scan"):
+    with timed(clock, "scan"):
         survey = survey_file(path, marks, layout, settings)
         if survey.records[Kind.LONG] and structure.dropped_last:
             # The last columns were empty in the sample only.
@@ -171,7 +96,7 @@ def _read_decoded(
         layout, footer = _take_footer(survey, layout, guess)
         judge(survey, structure, settings)
         balance = balance_of(survey, text.sheet_rows)
-    with _timed(clock, "parse"):
+    with timed(clock, "parse"):
         target, rejects = out_dir / TEXT_PARQUET, out_dir / REJECTS_PARQUET
         reading = Reading(path, marks, layout, structure.names, stand_in)
         write_tables(reading, survey, work, target, rejects, settings)
@@ -181,7 +106,7 @@ def _read_decoded(
         names=structure.names,
         source_names=structure.source_names,
         encoding=text.encoding,
-        dialect=_public_dialect(text),
+        dialect=text.public_dialect,
         header_rows=structure.header,
         preamble_rows=survey.records[Kind.PREAMBLE],
         footer_rows=survey.records[Kind.FOOTER],
@@ -190,23 +115,6 @@ def _read_decoded(
         footer=footer,
         other_tables=text.other_tables,
     )
-
-
-def _public_dialect(text: _Text) -> Dialect:
-    """A workbook has a sheet instead of a delimiter."""
-    if text.sheet_rows is None:
-        return text.guess.dialect
-    return Dialect(None, sheet=text.guess.dialect.sheet)
-
-
-def _sample(path: Path) -> tuple[str, bool]:
-    """The beginning of a decoded file, and whether that is all of it."""
-    with path.open("rb") as stream:
-        head = stream.read(SAMPLE_BYTES)
-        whole = not stream.read(1)
-    text = head.decode("utf-8", "ignore")
-    sample = first_lines(text)
-    return sample, whole and len(sample) == len(text)
 
 
 def _one_byte_delimiter(
@@ -246,11 +154,11 @@ def _unused_byte(path: Path) -> str:
 
 
 def _structure(
-    text: _Text, marks: Marks, settings: Settings, *, keep: bool = False
+    text: OpenedText, marks: Marks, settings: Settings, *, keep: bool = False
 ) -> tuple[Structure, Layout]:
     """Infer the structure from the sample's records; an Excel ``sep=`` line is preamble."""
     guess = text.guess
-    sample, whole = _sample(text.path)
+    sample, whole = sample_of(text.path)
     records = cells_of(sample, guess.dialect, whole=whole)
     if not records:
         records = cells_of(sample, guess.dialect, whole=True)
@@ -404,7 +312,7 @@ def balance_of(survey: Survey, sheet_rows: int | None) -> RowBalance:
 
 
 def _warnings(
-    text: _Text, structure: Structure, footer: list[list[str | None]]
+    text: OpenedText, structure: Structure, footer: list[list[str | None]]
 ) -> list[IntakeWarning]:
     warnings = [*text.warnings, *structure.warnings]
     if text.guess.unsure:
@@ -424,13 +332,3 @@ def _warnings(
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-@contextmanager
-def _timed(clock: dict[str, float], step: str) -> Iterator[None]:
-    check_time()
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        clock[step] = clock.get(step, 0.0) + time.perf_counter() - started

@@ -1,0 +1,114 @@
+"""From a stored file to text with a dialect, which is all that the rest of reading works on.
+
+Belongs here: what each format needs before its table can be looked for. Does not belong here: what
+the formats are told apart by (gate), or where in the text the table lies (structure).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nika_pipelines.intake.codes import WarningCode
+from nika_pipelines.intake.deadline import check_time
+from nika_pipelines.intake.dialect import SAMPLE_BYTES, DialectGuess, first_lines, infer_dialect
+from nika_pipelines.intake.encoding import decode_file
+from nika_pipelines.intake.reading_options import ReadingOptions
+from nika_pipelines.intake.records import Dialect, IntakeWarning
+from nika_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from nika_pipelines.intake.spreadsheet import SheetText
+
+
+@dataclass(frozen=True)
+class OpenedText:
+    """Decoded text with its dialect; `sheet_rows` is set for the sheet of a workbook."""
+
+    path: Path
+    guess: DialectGuess
+    encoding: str | None
+    removed_nuls: int = 0
+    sheet_rows: int | None = None
+    other_tables: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[IntakeWarning] = field(default_factory=list)
+
+    @property
+    def public_dialect(self) -> Dialect:
+        """The dialect to show; a workbook has a sheet instead of a delimiter."""
+        if self.sheet_rows is None:
+            return self.guess.dialect
+        return Dialect(None, sheet=self.guess.dialect.sheet)
+
+
+def open_text(
+    source: Path, work: Path, clock: dict[str, float], options: ReadingOptions
+) -> OpenedText:
+    """Decode a text file and infer its dialect unless it is given."""
+    with timed(clock, "decode"):
+        decoded = decode_file(source, work)
+    with timed(clock, "dialect"):
+        guess = _given_dialect(options) or infer_dialect(sample_of(decoded.path)[0])
+    return OpenedText(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
+
+
+def open_workbook(
+    source: Path, work: Path, settings: Settings, clock: dict[str, float]
+) -> OpenedText:
+    """Let a child process write the largest sheet of a workbook as CSV."""
+    from nika_pipelines.intake.spreadsheet import extract_sheet
+
+    with timed(clock, "workbook"):
+        sheet = extract_sheet(source, work, settings)
+    guess = DialectGuess(Dialect(",", '"', sheet=sheet.sheet))
+    return OpenedText(
+        sheet.path,
+        guess,
+        None,
+        sheet_rows=sheet.rows,
+        other_tables=sheet.others,
+        warnings=_lost_formulas(sheet),
+    )
+
+
+def sample_of(path: Path) -> tuple[str, bool]:
+    """The beginning of a decoded file, and whether that is all of it."""
+    with path.open("rb") as stream:
+        head = stream.read(SAMPLE_BYTES)
+        whole = not stream.read(1)
+    text = head.decode("utf-8", "ignore")
+    sample = first_lines(text)
+    return sample, whole and len(sample) == len(text)
+
+
+@contextmanager
+def timed(clock: dict[str, float], step: str) -> Iterator[None]:
+    """Add the seconds of the block to a step; refuse the file first if its time is over."""
+    check_time()
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        clock[step] = clock.get(step, 0.0) + time.perf_counter() - started
+
+
+def _given_dialect(options: ReadingOptions) -> DialectGuess | None:
+    if options.delimiter is None:
+        return None
+    quote = '"' if options.quotechar is None else options.quotechar
+    return DialectGuess(Dialect(options.delimiter, quote or None, options.escapechar or None))
+
+
+def _lost_formulas(sheet: "SheetText") -> list[IntakeWarning]:
+    if not sheet.lost_formulas:
+        return []
+    least = "" if sheet.formulas_complete else "At least "
+    formulas, have = ("formula", "has") if sheet.lost_formulas == 1 else ("formulas", "have")
+    message = (
+        f"{least}{sheet.lost_formulas:,} {formulas} of sheet {sheet.sheet!r} (first in "
+        f"{sheet.first_lost}) {have} no stored value; such cells were read as empty. Open and "
+        "save the workbook in Excel, then drop it again."
+    )
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH, message)]
