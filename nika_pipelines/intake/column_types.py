@@ -511,7 +511,8 @@ def _column(name: str, source: str, hypothesis: Hypothesis, found: _Evidence) ->
         carried = found.facts.get("currencies") == found.filled
         unit = found.facts["first_currency"] if carried else None
     meaning = semantic_types.semantic_type(hypothesis.type, name, unit, found.facts)
-    return Column(name, hypothesis.type, meaning, source, hypothesis.format, unit)
+    personal = semantic_types.is_personal(meaning, name, found.facts)
+    return Column(name, hypothesis.type, meaning, source, hypothesis.format, unit, personal)
 
 
 def _without_meaning(columns: list[Column], near: set[str]) -> list[Column]:

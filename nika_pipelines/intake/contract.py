@@ -430,6 +430,7 @@ def _inferred_rules(
             semantic_type=column.semantic_type,
             format=column.format,
             unit=column.unit,
+            personal=column.personal or None,
             nullable=filled < row[0],
             unique=column.semantic_type == "id" and _is_unique(con, source, column.name),
             ge=low,

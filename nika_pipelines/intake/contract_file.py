@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from nika_pipelines.intake.cell_readings import UnknownFormat, reading
 from nika_pipelines.intake.records import Column, ColumnType, SemanticType
+from nika_pipelines.intake.semantic_types import PERSONAL_TYPES
 
 SCHEMA_VERSION = 1
 Bound = int | float | str
@@ -54,6 +55,8 @@ class ColumnRule:
         semantic_type: what the values mean; ``text`` becomes what suits another type.
         format: how text is read into the type (see `cell_readings`).
         unit: a currency sign or ``%``.
+        personal: whether the values are masked where people look at them; null goes by the
+            semantic type.
         nullable: whether cells may be empty.
         unique: whether no value comes twice; empty cells do not count.
         ge: smallest value.
@@ -68,6 +71,7 @@ class ColumnRule:
     semantic_type: SemanticType = "text"
     format: str | None = None
     unit: str | None = None
+    personal: bool | None = None
     nullable: bool = True
     unique: bool = False
     ge: Bound | None = None
@@ -83,7 +87,15 @@ class ColumnRule:
 
     def column(self, source_name: str) -> Column:
         """The column of a table that follows this rule."""
-        return Column(self.name, self.type, self.semantic_type, source_name, self.format, self.unit)
+        return Column(
+            self.name,
+            self.type,
+            self.semantic_type,
+            source_name,
+            self.format,
+            self.unit,
+            self.semantic_type in PERSONAL_TYPES if self.personal is None else self.personal,
+        )
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,8 @@ def _plain(rule: ColumnRule) -> dict[str, Any]:
     kept = {
         k: v for k, v in values.items() if k in always or not (v is None or v is False or v == "")
     }
+    if rule.personal is not None:  # false overrules what the semantic type says
+        kept["personal"] = rule.personal
     if rule.isin is not None:
         kept["isin"] = list(rule.isin)
     return kept
@@ -273,7 +287,7 @@ def _is_pattern(value: Any) -> bool:
     return True
 
 
-_MAY_BE_NULL = {"format", "unit", "ge", "le", "isin", "pattern", "description"}
+_MAY_BE_NULL = {"format", "unit", "personal", "ge", "le", "isin", "pattern", "description"}
 _TESTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "type": (
         lambda value: value in get_args(ColumnType),
@@ -284,6 +298,7 @@ _TESTS: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"must be one of {', '.join(get_args(SemanticType))}",
     ),
     "nullable": (lambda value: isinstance(value, bool), "must be true or false"),
+    "personal": (lambda value: isinstance(value, bool), "must be true or false"),
     "unique": (lambda value: isinstance(value, bool), "must be true or false"),
     "format": (lambda value: isinstance(value, str), "must be a text"),
     "unit": (lambda value: isinstance(value, str), "must be a text"),

@@ -25,11 +25,13 @@ class ColumnOption:
         type: storage type.
         semantic_type: what the values mean.
         format: how text is read into the type, as contracts write it.
+        personal: whether the values are masked where people look at them.
     """
 
     type: ColumnType | None = None
     semantic_type: SemanticType | None = None
     format: str | None = None
+    personal: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,14 @@ def _column(name: str, value: Any) -> ColumnOption:
         "semantic_type": get_args(SemanticType),
     }
     for key, told in given.items():
-        if key not in (*allowed, "format"):
+        if key not in (*allowed, "format", "personal"):
             raise OptionsError(
-                f"{place}.{key}", "is not known; known are type, semantic_type, format"
+                f"{place}.{key}", "is not known; known are type, semantic_type, format, personal"
             )
+        if key == "personal":
+            if not isinstance(told, bool):
+                raise OptionsError(f"{place}.{key}", "must be true or false")
+            continue
         if key in allowed and told not in allowed[key]:
             raise OptionsError(f"{place}.{key}", f"must be one of {', '.join(allowed[key])}")
         if not isinstance(told, str):

@@ -60,6 +60,9 @@ class Column:
         source_name: the header as written in the file (generated names have ``""``).
         format: how text was read into the type, e.g. ``%d.%m.%Y`` or ``decimal comma``.
         unit: a currency sign or ``%`` where every value carried it.
+        personal: whether the values tell of a person (e-mail addresses, phone numbers, names,
+            numbers of identity documents, bank accounts), so that they are masked where people
+            look at them.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Column:
     source_name: str = ""
     format: str | None = None
     unit: str | None = None
+    personal: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Any
 from nika_pipelines.intake.records import ColumnType, SemanticType
 from nika_pipelines.sql import literal
 
+PERSONAL_TYPES: frozenset[SemanticType] = frozenset({"email", "phone", "name"})
+"""Meanings that are personal by themselves; ids are when they are numbers of a person."""
+
 _NEARLY_ALL = 0.95
 _MOST_CATEGORIES = 50
 _LONGEST_CATEGORY = 64
@@ -32,6 +35,9 @@ _WORD_PATTERNS = {
     "local_phone": r"\(?0?[0-9]{2,5}[)]?[ ./-]+[0-9]{2,5}(?:[ ./-]?[0-9]{2,5}){1,3}",
     "uuid": r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
     "code": r"[A-Za-z0-9_./-]*[0-9][A-Za-z0-9_./-]*",
+    "iban": r"[A-Z]{2}[0-9]{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}",
+    "social_security": r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+    "card": r"[0-9]{4}(?:[ -][0-9]{4}){3}",
     "full_name": r"\p{Lu}[\p{L}'’.-]+(?: \p{Lu}[\p{L}'’.-]*){1,3}",
 }
 
@@ -47,6 +53,16 @@ _PERSON_NAME = re.compile(
 )
 _MAYBE_PERSON = re.compile(
     r"^(?:name|customer|client|patient|employee|contact|person|student|owner)$"
+)
+_ID_NUMBER_NAME = re.compile(
+    r"(?:^|_)(?:iban|ssn|nino|dni|nif|nie|cpf|pesel|bsn|curp|itin"
+    r"|social_security(?:_(?:no|nr|number))?|sozialversicherungs_?(?:nr|nummer)"
+    r"|(?:tax|taxpayer|steuer|fiscal)_?(?:id|nr|no|number|nummer|identification_number)"
+    r"|national_(?:id|insurance)(?:_(?:no|nr|number))?|personal_(?:id|no|nr|number|code)"
+    r"|(?:passport|reisepass|ausweis|identity_card|id_card)_?(?:id|nr|no|num|number|nummer)?"
+    r"|(?:drivers?_)?licen[sc]e_(?:no|nr|number)|medicare_(?:id|no|nr|number)"
+    r"|(?:credit_)?card_(?:no|nr|number)|kreditkarten_?(?:nr|nummer)"
+    r"|(?:bank_)?account_(?:no|nr|number)|konto_?(?:nr|nummer))(?:_|$)"
 )
 _MONEY_NAME = re.compile(
     r"price|amount|cost|revenue|salary|income|(?:^|_)(?:fee|fare|budget|payment|tax|profit|wage)"
@@ -93,6 +109,21 @@ def semantic_type(
     return _of_number(column_type, words, unit, facts)
 
 
+def is_personal(meaning: SemanticType, name: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a column tells of a person, so that it is masked where people look at it.
+
+    Args:
+        meaning: its semantic type.
+        name: its header.
+        facts: as for `semantic_type`.
+    """
+    if meaning in PERSONAL_TYPES:
+        return True
+    return meaning == "id" and (
+        _ID_NUMBER_NAME.search(_words(name)) is not None or _looks_like_id_numbers(facts)
+    )
+
+
 def is_called_id(name: str) -> bool:
     """Whether a header says that its column identifies something."""
     return _ID_NAME.search(_words(name)) is not None
@@ -112,7 +143,7 @@ def _of_number(
     if column_type == "integer":
         if _PHONE_NAME.search(words):
             return "phone"
-        if _ID_NAME.search(words) or _counts_rows(facts):
+        if _ID_NUMBER_NAME.search(words) or _ID_NAME.search(words) or _counts_rows(facts):
             return "id"
         if _ORDINAL_NAME.search(words):
             return "ordinal"
@@ -141,6 +172,8 @@ def _of_text(words: str, facts: Mapping[str, Any]) -> SemanticType:
     if personal:
         return personal
     unique = facts["distinct"] >= _NEARLY_ALL * facts["filled"]
+    if _ID_NUMBER_NAME.search(words) or _looks_like_id_numbers(facts):
+        return "id"
     if share["uuid"] >= _NEARLY_ALL or _ID_NAME.search(words):
         return "id"
     if unique and facts["filled"] >= 10 and share["code"] >= _NEARLY_ALL:
@@ -149,6 +182,13 @@ def _of_text(words: str, facts: Mapping[str, Any]) -> SemanticType:
         return "ordinal"
     few = facts["distinct"] <= min(_MOST_CATEGORIES, max(2, facts["filled"] // 2))
     return "category" if few and (facts["length"] or 0) <= _LONGEST_CATEGORY else "text"
+
+
+def _looks_like_id_numbers(facts: Mapping[str, Any]) -> bool:
+    """Whether nearly all cells are bank accounts, social security or card numbers."""
+    cells = facts.get("cells", 0)
+    shapes = ("iban", "social_security", "card")
+    return bool(cells) and any(facts[shape] >= _NEARLY_ALL * cells for shape in shapes)
 
 
 def _personal(words: str, share: Mapping[str, float]) -> SemanticType | None:
