@@ -17,12 +17,17 @@ REASON_NAME = "reason.json"
 """The document beside a file in quarantine."""
 
 PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp", ".swp")
-COMPANION_SUFFIXES = (".nika.yaml", ".analysis.yaml")
+SIDECAR_SUFFIX = ".nika.yaml"
+"""Ends the name of a file that says how another one is to be read."""
+COMPANION_SUFFIXES = (SIDECAR_SUFFIX, ".analysis.yaml")
+COMPRESSION_SUFFIXES = (".gz", ".zst")
 
 # Dagster refuses commas, brackets, quotes and a few more in partition keys; shells and file
 # systems refuse or misread the rest. Word characters of any script stay.
 _UNSAFE = re.compile(r"[^\w.() +@=~-]", re.UNICODE)
 _DATE_OR_COPY = re.compile(r"(?:[ _.-]\d{4}[-_]?\d{2}(?:[-_]?\d{2})?| \(\d+\))$")
+# Names of devices on Windows, whatever follows the first dot.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
 _STEM_BYTES = 120
 _QUOTED = "percent-encoded:"
 
@@ -39,14 +44,15 @@ def display_name(name: str) -> str:
 def safe_name(name: str) -> str:
     """The name under which a file is stored: NFC, at most `MAX_NAME_BYTES` bytes, never empty.
 
-    Control, direction-override and path characters become ``_``; runs of dots become one. The
-    name of the document beside a quarantined file is never given: ``reason.json`` becomes
-    ``reason_.json``.
+    Control, direction-override and path characters become ``_``; runs of dots become one. Names
+    that mean something else are never given: ``reason.json``, the document beside a quarantined
+    file, becomes ``reason_.json``, and ``CON.csv``, a device on Windows, ``CON_.csv``.
     """
     readable = unicodedata.normalize("NFC", display_name(name))
     cleaned = _UNSAFE.sub("_", readable.replace("\N{REPLACEMENT CHARACTER}", "_"))
     cleaned = re.sub(r"\.{2,}", ".", cleaned).strip(" .")
-    suffix = PurePath(cleaned).suffix if len(PurePath(cleaned).suffix) <= 16 else ""
+    cleaned = _no_device(cleaned)
+    suffix = _suffix(cleaned)
     stem = cleaned[: len(cleaned) - len(suffix)] if suffix else cleaned
     stem = _cut_bytes(stem, MAX_NAME_BYTES - len(suffix.encode())).rstrip(" .")
     safe = (stem or "file") + suffix
@@ -69,10 +75,20 @@ def dataset_name(name: str, tag: str | None = None) -> str:
     >>> dataset_name("sales_2024-05.csv"), dataset_name("sales (2).csv", tag="north")
     ('sales', 'north/sales')
     """
-    stem = PurePath(safe_name(name)).stem
-    stripped = _DATE_OR_COPY.sub("", stem)
-    dataset = stripped.strip(" ._-") or stem
-    return f"{_folded(safe_name(tag))}/{_folded(dataset)}" if tag else _folded(dataset)
+    stem = PurePath(_unpacked(safe_name(name))).stem
+    dataset = _DATE_OR_COPY.sub("", stem) or stem
+    return f"{_folder(tag)}/{_folded(dataset)}" if tag else _folded(dataset)
+
+
+def companion_names(name: str, suffix: str = SIDECAR_SUFFIX) -> tuple[str, ...]:
+    """The names under which a companion of a file may lie beside it; the first that does counts.
+
+    >>> companion_names("sales.csv.gz")
+    ('sales.csv.gz.nika.yaml', 'sales.csv.nika.yaml', 'sales.nika.yaml')
+    """
+    stem = PurePath(name).stem
+    stems = dict.fromkeys((name, stem, PurePath(_unpacked(name)).stem))
+    return tuple(f"{one}{suffix}" for one in stems)
 
 
 def new_upload_id(name: str, now: datetime) -> str:
@@ -118,14 +134,38 @@ def is_companion(name: str) -> bool:
     return name.lower().endswith(COMPANION_SUFFIXES)
 
 
+def _unpacked(name: str) -> str:
+    """The name of what a compressed file holds."""
+    path = PurePath(name)
+    return path.stem if path.suffix.lower() in COMPRESSION_SUFFIXES else name
+
+
+def _suffix(name: str) -> str:
+    """What tells the format of a file, of a compressed one with that of its content."""
+    outer = PurePath(name).suffix
+    inner = PurePath(_unpacked(name)).suffix if outer.lower() in COMPRESSION_SUFFIXES else ""
+    suffix = inner + outer
+    return suffix if len(suffix) <= 16 else ""
+
+
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def _no_device(name: str) -> str:
+    return f"{found[0]}_{name[found.end() :]}" if (found := _DEVICE.match(name)) else name
+
+
+def _folder(tag: str) -> str:
+    """A tag as the name of a folder that no contract's file can have."""
+    folded = _folded(safe_name(tag))
+    return f"{folded}_" if folded.endswith(".yaml") else folded
 
 
 def _folded(name: str) -> str:
     """Lower case in any script, again NFC and short enough: folding may lengthen a name."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    return _cut_bytes(folded, MAX_NAME_BYTES)
+    return _cut_bytes(_no_device(folded), MAX_NAME_BYTES)
 
 
 def _cut_bytes(text: str, limit: int) -> str:

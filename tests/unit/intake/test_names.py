@@ -57,6 +57,16 @@ def test_display_names_hold_no_control_or_direction_characters(name: str) -> Non
         ("report_v2.csv", "report_v2"),
         ("2024-05.csv", "2024-05"),
         ("sales_2024.csv", "sales_2024"),
+        ("sales.202405.csv", "sales"),
+        ("sales_2024-05 (2).csv", "sales_2024-05"),
+        ("sales(2).csv", "sales(2)"),
+        ("sales_2024-05_.csv", "sales_2024-05_"),
+        ("_sales_.csv", "_sales_"),
+        ("sales_2024-5.csv", "sales_2024-5"),
+        ("sales_123456789.csv", "sales_123456789"),
+        ("sales_2024-05.csv.gz", "sales"),
+        ("sales.TSV.zst", "sales"),
+        ("gz", "gz"),
     ],
 )
 def test_a_dataset_is_the_stem_without_a_trailing_date_or_copy_number(
@@ -76,6 +86,49 @@ def test_a_tag_is_part_of_the_dataset() -> None:
 def test_datasets_do_not_differ_by_case(name: str, dataset: str) -> None:
     assert names.dataset_name(name) == dataset
     assert names.dataset_name(name, tag="North") == f"north/{dataset}"
+
+
+def test_a_tag_never_has_the_name_of_a_contracts_file() -> None:
+    assert names.dataset_name("sales.csv", tag="North.YAML") == "north.yaml_/sales"
+
+
+def test_composed_and_decomposed_letters_are_one_dataset() -> None:
+    composed, decomposed = "caf\u00e9.csv", "cafe\u0301.csv"
+    assert names.dataset_name(composed) == names.dataset_name(decomposed) == "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    "name, safe",
+    [
+        ("CON.csv", "CON_.csv"),
+        ("com1", "com1_"),
+        ("nul.tar.csv", "nul_.tar.csv"),
+        ("console.csv", "console.csv"),
+    ],
+)
+def test_names_of_devices_are_never_given(name: str, safe: str) -> None:
+    assert names.safe_name(name) == safe
+    assert names.dataset_name("con_2024-05.csv") == "con_"
+
+
+def test_a_long_name_keeps_what_tells_the_format() -> None:
+    assert names.safe_name("x" * 240 + ".csv.gz").endswith("x.csv.gz")
+    assert len(names.safe_name("x" * 240 + ".csv.gz")) == names.MAX_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    "name, companions",
+    [
+        ("sales.csv", ["sales.csv.nika.yaml", "sales.nika.yaml"]),
+        ("sales.csv.gz", ["sales.csv.gz.nika.yaml", "sales.csv.nika.yaml", "sales.nika.yaml"]),
+        ("sales", ["sales.nika.yaml"]),
+        ("a.b.csv", ["a.b.csv.nika.yaml", "a.b.nika.yaml"]),
+    ],
+)
+def test_a_companion_has_the_stem_or_the_whole_name_of_its_file(
+    name: str, companions: list[str]
+) -> None:
+    assert list(names.companion_names(name)) == companions
 
 
 @given(ANY_NAME, ANY_NAME)
