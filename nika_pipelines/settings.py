@@ -90,11 +90,22 @@ class Settings(BaseSettings):
         100.0, "ratio", "Highest compression ratio of a workbook.", gt=1
     )
     zip_max_entries: int = _setting(1_000, "entries", "Most parts inside a workbook.", gt=0)
+    packed_max_ratio: float = _setting(
+        200.0, "ratio", "Highest compression ratio of a gzip or zstd file over 10 MB.", gt=1
+    )
     spreadsheet_memory_mb: int = _setting(
         1_024, "MB", "Memory allowed to the child process that reads a workbook.", gt=0
     )
     spreadsheet_seconds: float = _setting(
         60.0, "s", "Time allowed to the child process that reads a workbook.", gt=0
+    )
+
+    # Privacy
+    mask_personal_data: bool = _setting(
+        True,
+        "yes or no",
+        "Mask e-mail addresses, phone numbers, names and id numbers wherever people look: in "
+        "reports, results, the web UI, logs and on the command line. Stored tables stay as they are.",
     )
 
     # Orchestration
