@@ -35,9 +35,11 @@ FILE_CODES: dict[str, FileCode] = {
     "LINE_TOO_LONG": FileCode(
         413, "One record is very long: check the line ends, or raise NIKA_MAX_LINE_BYTES."
     ),
-    "ZIP_BOMB": FileCode(413, "The workbook unpacks to far more than its size. Save it anew."),
+    "ZIP_BOMB": FileCode(
+        413, "The file unpacks to far more than its size. Save it anew, or send it unpacked."
+    ),
     "PIXEL_BOMB": FileCode(413, "The image has too many pixels. Scale it down."),
-    "UNSUPPORTED_FORMAT": FileCode(415, "Save the table as CSV, TSV or XLSX."),
+    "UNSUPPORTED_FORMAT": FileCode(415, "Save the table as CSV, TSV, XLSX, JSON or Parquet."),
     "MAGIC_MISMATCH": FileCode(
         415, "The content is another format than the name says. Rename the file or export it anew."
     ),

@@ -71,6 +71,15 @@ def check_time() -> None:
         )
 
 
+def allow_more_time(size: int) -> None:
+    """Let the file in work take longer, because it turned out to hold ``size`` more bytes."""
+    limit = _limit.get()
+    if limit is not None and size > 0:
+        more = SECONDS_PER_MB * size / 1e6
+        # The end of `time_limit` puts back what was before it.
+        _limit.set(_Limit(limit.seconds + more, limit.ends + more))
+
+
 @contextmanager
 def interruptible(con: "DuckDBPyConnection") -> Iterator[None]:
     """Interrupt the queries of a connection when the time of the file in work is over.

@@ -13,10 +13,39 @@ from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.settings import Settings
 
 HEAD_BYTES = 65_536
-TEXT_EXTENSIONS = (".csv", ".tsv", ".txt")
-WORKBOOK_EXTENSIONS = (".xlsx", ".xlsm")
-"""Workbooks with macros are let in here to be refused with their own code."""
-SUPPORTED = ["csv", "tsv", "txt", "xlsx"]
+Shape = Literal["text", "workbook", "json", "json lines", "parquet", "packed"]
+"""How a file is opened; a packed one holds a file of another shape."""
+
+_SHAPES: dict[str, Shape] = {
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".xlsx": "workbook",
+    ".xlsm": "workbook",  # Macros are refused with a code of their own.
+    ".xlsb": "workbook",
+    ".xls": "workbook",
+    ".ods": "workbook",
+    ".json": "json",
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".gz": "packed",
+    ".zst": "packed",
+}
+_MAGIC_OF = {
+    ".xls": "ole2",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".gz": "gzip",
+    ".zst": "zstd",
+}
+SUPPORTED = [
+    *("csv", "tsv", "txt", "xlsx", "xlsm", "xlsb", "xls", "ods", "json", "jsonl", "ndjson"),
+    *("parquet", "pq", "csv.gz", "csv.zst"),
+]
+"""What is taken, for people; text and JSON of each kind may be packed."""
+_PACKABLE = ("text", "json", "json lines")
 MAX_CONTROL_SHARE = 0.02
 _FEW_CONTROLS = 3
 PADDING_NULS = 64
@@ -58,8 +87,8 @@ _ALLOWED_CONTROLS = b"\t\n\r\x0b\x0c\x01\x1a\x1c\x1d\x1e\x1f\x00"
 _CONTROLS = bytes(code for code in range(32) if code not in _ALLOWED_CONTROLS) + b"\x7f"
 
 
-def check_gate(path: Path, filename: str, settings: Settings) -> Literal["text", "workbook"]:
-    """Let a file in as text or as a workbook, or refuse it.
+def check_gate(path: Path, filename: str, settings: Settings) -> Shape:
+    """Let a file in and say how it is to be opened, or refuse it.
 
     Raises:
         UploadRejected: TOO_LARGE, EMPTY_FILE, UNSUPPORTED_FORMAT or MAGIC_MISMATCH.
@@ -72,27 +101,47 @@ def check_gate(path: Path, filename: str, settings: Settings) -> Literal["text",
             {"limit": settings.max_file_bytes, "size_bytes": size},
         )
     extension = Path(filename).suffix.lower()
-    if extension not in TEXT_EXTENSIONS + WORKBOOK_EXTENSIONS:
+    shape = _shape_of(filename)
+    if size == 0:
+        raise UploadRejected("EMPTY_FILE", "The file has no bytes.")
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if shape in ("json", "json lines"):
+        _check_json(extension, head, path)
+        return shape
+    detected = detect_format(head, path)
+    if shape == "workbook":
+        _check_workbook(extension, detected, path)
+    elif detected != _MAGIC_OF.get(extension):
+        raise _mismatch(extension, detected)
+    return shape
+
+
+def packed_name(filename: str) -> str:
+    """The name of the file inside a packed one: `sales.csv` of `sales.csv.gz`."""
+    return Path(filename).stem
+
+
+def _shape_of(filename: str) -> Shape:
+    extension = Path(filename).suffix.lower()
+    shape = _SHAPES.get(extension)
+    if shape is None:
         raise UploadRejected(
             "UNSUPPORTED_FORMAT",
             f"Files with the extension {extension[:20]!r} are not taken.",
             {"detected": extension[:20], "supported_formats": SUPPORTED},
         )
-    if size == 0:
-        raise UploadRejected("EMPTY_FILE", "The file has no bytes.")
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    detected = detect_format(head, path)
-    if extension in WORKBOOK_EXTENSIONS:
-        _check_workbook(detected)
-        return "workbook"
-    if detected is not None:
+    if shape != "packed":
+        return shape
+    inner = Path(packed_name(filename)).suffix.lower()
+    if _SHAPES.get(inner) not in _PACKABLE:
         raise UploadRejected(
-            "MAGIC_MISMATCH",
-            f"The name says {extension[1:]}, but the content is {detected}.",
-            {"detected": detected, "supported_formats": SUPPORTED},
+            "UNSUPPORTED_FORMAT",
+            f"Packed files are taken when they hold text or JSON and the name says so, such as "
+            f"'sales.csv{extension}'; this name ends in {(inner + extension)[-20:]!r}.",
+            {"detected": (inner + extension)[-20:], "supported_formats": SUPPORTED},
         )
-    return "text"
+    return shape
 
 
 def detect_format(head: bytes, path: Path) -> str | None:
@@ -125,21 +174,45 @@ def not_text(share: float) -> UploadRejected:
     )
 
 
-def _check_workbook(detected: str | None) -> None:
-    """A workbook is a zip archive; an encrypted or old one is an OLE2 container."""
-    if detected == "zip":
-        return
-    if detected == "ole2":
-        raise UploadRejected(
-            "UNSUPPORTED_FORMAT",
-            "The workbook is protected by a password or in the old .xls format.",
-            {"detected": "ole2", "supported_formats": SUPPORTED},
-        )
-    raise UploadRejected(
+def _mismatch(extension: str, detected: str | None) -> UploadRejected:
+    content = detected or "text or unknown"
+    return UploadRejected(
         "MAGIC_MISMATCH",
-        f"The name says xlsx, but the content is {detected or 'text or unknown'}.",
+        f"The name says {extension[1:]}, but the content is {content}.",
         {"detected": detected or "text", "supported_formats": SUPPORTED},
     )
+
+
+def _check_workbook(extension: str, detected: str | None, path: Path) -> None:
+    """A workbook is a zip archive, an old one an OLE2 container, an encrypted one too."""
+    if detected == "ole2":
+        from nika_pipelines.intake.ole_directory import ole_names
+
+        names = ole_names(path)
+        if "EncryptedPackage" in names or (extension != ".xls" and not names):
+            raise UploadRejected(
+                "UNSUPPORTED_FORMAT",
+                "The workbook is protected by a password.",
+                {"detected": "encrypted", "supported_formats": SUPPORTED},
+            )
+        if names & {"Workbook", "Book"} and extension != ".xls":
+            raise _mismatch(extension, "xls")
+    if detected != _MAGIC_OF.get(extension, "zip"):
+        raise _mismatch(extension, detected)
+
+
+def _check_json(extension: str, head: bytes, path: Path) -> None:
+    """JSON begins with a bracket, whatever the encoding; whether it is sound shows later."""
+    text = head
+    for bom in _BOMS:
+        text = text.removeprefix(bom)
+    # Without NULs the ASCII of UTF-16 reads as ASCII.
+    start = text.replace(b"\0", b"").lstrip()[:1]
+    if start in (b"{", b"["):
+        return
+    if not start and path.stat().st_size <= len(head):
+        raise UploadRejected("EMPTY_FILE", "The file holds only white space.")
+    raise _mismatch(extension, detect_format(head, path))
 
 
 def _is_json(text: bytes, path: Path) -> bool:

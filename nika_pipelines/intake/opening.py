@@ -15,6 +15,7 @@ from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.dialect import SAMPLE_BYTES, DialectGuess, first_lines, infer_dialect
 from nika_pipelines.intake.encoding import decode_file
+from nika_pipelines.intake.gate import Shape, check_gate, packed_name
 from nika_pipelines.intake.reading_options import ReadingOptions
 from nika_pipelines.intake.records import Dialect, IntakeWarning
 from nika_pipelines.settings import Settings
@@ -41,6 +42,26 @@ class OpenedText:
         if self.sheet_rows is None:
             return self.guess.dialect
         return Dialect(None, sheet=self.guess.dialect.sheet)
+
+
+def admit(
+    source: Path, filename: str, work: Path, settings: Settings, clock: dict[str, float]
+) -> tuple[Path, Shape]:
+    """Let a file in, unpacked if need be: where its content is, and how that is to be opened.
+
+    Raises:
+        UploadRejected: the file, or what is packed in it, is not taken.
+    """
+    with timed(clock, "gate"):
+        shape = check_gate(source, filename, settings)
+    if shape != "packed":
+        return source, shape
+    from nika_pipelines.intake.unpacking import unpack
+
+    content = work / "unpacked"
+    with timed(clock, "unpack"):
+        unpack(source, content, settings)
+        return content, check_gate(content, packed_name(filename), settings)
 
 
 def open_text(

@@ -10,8 +10,14 @@ from pathlib import Path
 
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import STAND_INS, DialectGuess, cells_of, marks_of
-from nika_pipelines.intake.gate import check_gate
-from nika_pipelines.intake.opening import OpenedText, open_text, open_workbook, sample_of, timed
+from nika_pipelines.intake.opening import (
+    OpenedText,
+    admit,
+    open_text,
+    open_workbook,
+    sample_of,
+    timed,
+)
 from nika_pipelines.intake.parse import Reading, write_tables
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.record_scan import Marks
@@ -63,12 +69,11 @@ def read_text_table(
     work = out_dir / "intake_work"
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with timed(clock, "gate"):
-            shape = check_gate(source, filename, settings)
+        content, shape = admit(source, filename, work, settings, clock)
         if shape == "workbook":
-            text = open_workbook(source, work, settings, clock)
+            text = open_workbook(content, work, settings, clock)
         else:
-            text = open_text(source, work, clock, options)
+            text = open_text(content, work, clock, options)
         return _read_decoded(text, out_dir, work, settings, clock)
     except BaseException:
         for name in (TEXT_PARQUET, REJECTS_PARQUET):
