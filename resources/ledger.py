@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,11 +26,18 @@ from nika_pipelines.intake.states import (
     UploadState,
 )
 from resources import ledger_tables as tables
+from resources.ledger_migrations import LedgerVersionError, migrate
 from resources.ledger_tables import SCHEMA_VERSION
 
-
-class LedgerVersionError(RuntimeError):
-    """The ledger was written by another version of Nika Pipelines."""
+__all__ = [
+    "Ledger",
+    "LedgerVersionError",
+    "RecordedError",
+    "UploadIdTakenError",
+    "later",
+    "open_ledger",
+    "utc_now",
+]
 
 
 class UploadIdTakenError(RuntimeError):
@@ -57,13 +64,14 @@ class Ledger:
     """The ledger in one SQLite file; open one per process with `open_ledger`."""
 
     def __init__(self, path: Path) -> None:
-        """Open the ledger, making it when it is not there.
+        """Open the ledger, making it when it is not there and bringing an older one up to date.
 
         Raises:
             LedgerVersionError: the file has a newer schema than this code.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        migrate(path)
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         sa.event.listen(self._engine, "connect", _configure_connection)
         sa.event.listen(self._engine, "begin", _begin)
@@ -138,23 +146,75 @@ class Ledger:
         with self._reading.connect() as connection:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
 
-    def original_of(self, upload: Upload, identity: str) -> Upload | None:
-        """The earlier, finished upload of the same identity and name that this one repeats."""
+    def original_of(
+        self, upload: Upload, identity: str, *, under_any_name: bool = False
+    ) -> Upload | None:
+        """The first finished upload of the same identity, received before this one.
+
+        Args:
+            upload: the upload that may repeat it.
+            identity: content and options of both.
+            under_any_name: whether one of another name or tag will do, if its extension is the
+                same, which decides how bytes are read; one of the same name is preferred.
+        """
+        columns = tables.uploads.c
         query = (
             sa.select(tables.uploads)
-            .where(tables.uploads.c.identity == identity)
-            .where(tables.uploads.c.feed == upload.feed)
-            .where(tables.uploads.c.original_name == upload.original_name)
-            .where(tables.uploads.c.state == UploadState.REPORT_READY.value)
-            .where(tables.uploads.c.upload_id != upload.upload_id)
-            .where(tables.uploads.c.received_at <= upload.received_at)
-            .where(tables.uploads.c.tag.is_not_distinct_from(upload.tag))
-            .order_by(tables.uploads.c.received_at)
-            .limit(1)
+            .where(columns.identity == identity)
+            .where(columns.feed == upload.feed)
+            .where(columns.state == UploadState.REPORT_READY.value)
+            .where(
+                sa.tuple_(columns.received_at, columns.upload_id)
+                < sa.tuple_(sa.literal(upload.received_at), sa.literal(upload.upload_id))
+            )
+            .order_by(columns.received_at, columns.upload_id)
         )
         with self._reading.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        return _upload(row) if row else None
+            earlier = [_upload(row) for row in connection.execute(query).mappings()]
+        named = (upload.original_name, upload.tag)
+        same = [one for one in earlier if (one.original_name, one.tag) == named]
+        if under_any_name and not same:
+            suffix = _suffix(upload)
+            same = [one for one in earlier if _suffix(one) == suffix]
+        return same[0] if same else None
+
+    def repeats_of(self, upload_id: str) -> list[Upload]:
+        """Duplicates and aliases that point to an upload, in order of arrival."""
+        query = (
+            sa.select(tables.uploads)
+            .where(tables.uploads.c.duplicate_of == upload_id)
+            .order_by(tables.uploads.c.received_at, tables.uploads.c.upload_id)
+        )
+        with self._reading.connect() as connection:
+            return [_upload(row) for row in connection.execute(query).mappings()]
+
+    def taken_in_place(self, feed: str) -> list[tuple[str, str, bool]]:
+        """Files that were taken where they lie: path, fingerprint, and whether that is finished.
+
+        Paths are as `names.path_to_text` writes them.
+        """
+        columns = tables.uploads.c
+        query = (
+            sa.select(columns.source_path, columns.source_fingerprint, columns.state)
+            .where(columns.feed == feed)
+            .where(columns.source_fingerprint.is_not(None))
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(query).all()
+        return [(path, mark, UploadState(state) in FINAL_STATES) for path, mark, state in rows]
+
+    def came_from(self, path: str) -> bool:
+        """Whether a file was ever taken from this path, or from it with an extension.
+
+        Args:
+            path: as `names.path_to_text` writes it.
+        """
+        column = tables.uploads.c.source_path
+        # A range, unlike LIKE, uses the index and knows no wildcards.
+        extended = column.between(f"{path}.", f"{path}.\U0010ffff")
+        query = sa.select(sa.func.count()).where(sa.or_(column == path, extended))
+        with self._reading.connect() as connection:
+            return bool(connection.execute(query).scalar())
 
     def is_shared(self, upload: Upload) -> bool:
         """Whether another upload relies on the same archived bytes."""
@@ -435,17 +495,8 @@ class Ledger:
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
-            found = connection.execute(
-                sa.select(tables.meta.c.value).where(tables.meta.c.key == "schema_version")
-            ).scalar()
-            if found is None:
-                connection.execute(
-                    tables.meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION))
-                )
-            elif int(found) != SCHEMA_VERSION:
-                raise LedgerVersionError(
-                    f"{self.path} has schema {found}, this version of Nika knows {SCHEMA_VERSION}"
-                )
+            version = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
+            connection.execute(tables.meta.insert().prefix_with("OR IGNORE").values(version))
 
 
 @contextmanager
@@ -485,6 +536,10 @@ def _note_transition(
             upload_id=upload_id, state=state.value, at=utc_now(), run_id=run_id
         )
     )
+
+
+def _suffix(upload: Upload) -> str:
+    return PurePath(upload.stored_name).suffix.casefold()
 
 
 def _row(upload: Upload) -> dict[str, Any]:

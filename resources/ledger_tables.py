@@ -1,8 +1,10 @@
-"""The tables of the ledger. A change here needs a new `SCHEMA_VERSION` and a migration."""
+"""The tables of the ledger. A change here needs a new `SCHEMA_VERSION` and a step in
+`ledger_migrations`.
+"""
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -18,13 +20,13 @@ uploads = sa.Table(
     sa.Column("received_at", sa.Text, nullable=False, index=True),
     sa.Column("updated_at", sa.Text, nullable=False),
     sa.Column("tag", sa.Text),
-    sa.Column("source_path", sa.Text),
+    sa.Column("source_path", sa.Text, index=True),
     sa.Column("source_inode", sa.BigInteger),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("sha256", sa.Text, index=True),
     sa.Column("identity", sa.Text, index=True),
     sa.Column("version", sa.Integer),
-    sa.Column("duplicate_of", sa.Text),
+    sa.Column("duplicate_of", sa.Text, index=True),
     sa.Column("error_code", sa.Text),
     sa.Column("message", sa.Text),
     sa.Column("run_id", sa.Text, index=True),
@@ -34,6 +36,8 @@ uploads = sa.Table(
     sa.Column("not_before", sa.Text),
     sa.Column("finished_at", sa.Text, index=True),
     sa.Column("summary", sa.Text),
+    sa.Column("source_fingerprint", sa.Text),
+    sa.Column("unstable_since", sa.Text),
     sa.Index("ix_uploads_feed_dataset", "feed", "dataset"),
 )
 transitions = sa.Table(

@@ -6,7 +6,7 @@ listed raises, because a failed listing is not an empty one.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,10 +14,18 @@ from pathlib import Path
 from nika_pipelines.intake import names
 from nika_pipelines.settings import Settings
 
+LONELY_COMPANION = "COMPANION_ALONE"
+"""Code of the notice about a companion beside which its file does not lie."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """A regular file in the inbox. `path` may hold surrogate escapes for bytes outside UTF-8."""
+    """A regular file in the inbox. `path` may hold surrogate escapes for bytes outside UTF-8.
+
+    Attributes:
+        companions: fingerprints of the files that describe this one, by name.
+        changed_ns: when the file or one of its companions last changed, by its change time.
+    """
 
     path: str
     name: str
@@ -26,11 +34,14 @@ class Entry:
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+    companions: tuple[tuple[str, str], ...] = ()
+    changed_ns: int = 0
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever anybody writes to, replaces or renames the file."""
-        return f"{self.inode}:{self.size_bytes}:{self.mtime_ns}:{self.ctime_ns}"
+        """Changes whenever anybody writes to, replaces or renames the file or a companion."""
+        parts = [f"{self.inode}:{self.size_bytes}:{self.mtime_ns}:{self.ctime_ns}"]
+        return "|".join([*parts, *(mark for _name, mark in self.companions)])
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,11 @@ class Listing:
     notices: list[Notice] = field(default_factory=list)
 
 
+def file_fingerprint(status: os.stat_result) -> str:
+    """Changes whenever anybody writes to, replaces or renames a file."""
+    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
 def list_feed(folder: Path, now: datetime, settings: Settings) -> Listing:
     """List one feed's folder and its tag folders, one level deep.
 
@@ -62,14 +78,95 @@ def list_feed(folder: Path, now: datetime, settings: Settings) -> Listing:
         OSError: the folder itself cannot be listed.
     """
     listing = Listing()
+    files = _Files(None, listing, now, settings)
     for found in _scan(os.fspath(folder)):
         is_folder = _is_folder(found, listing)
         if is_folder is False:
-            _look_at(found, None, listing, now, settings)
+            files.add(found)
         elif is_folder and not found.name.startswith("."):
             _look_into(found, listing, now, settings)
+    files.close()
     listing.entries.sort(key=lambda entry: entry.path)
     return listing
+
+
+class _Files:
+    """The files of one folder; companions are told from the files they belong to at the end."""
+
+    def __init__(
+        self, tag: str | None, listing: Listing, now: datetime, settings: Settings
+    ) -> None:
+        self._tag, self._listing = tag, listing
+        self._now, self._settings = now, settings
+        self._candidates: list[tuple[os.DirEntry[str], os.stat_result]] = []
+        self._companions: dict[str, tuple[os.DirEntry[str], os.stat_result]] = {}
+
+    def add(self, found: "os.DirEntry[str]") -> None:
+        """Look at one entry that is no folder."""
+        try:
+            status = found.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return  # taken away since the folder was read: nothing is left to say about it
+        except OSError as error:
+            self._listing.notices.append(_unreadable(found, error))
+            return
+        if names.is_ignored(found.name):
+            if names.is_partial(found.name) and self._is_old(status.st_mtime):
+                message = "an unfinished copy that nobody has touched for long; finish or delete it"
+                self._notice(found, "STALE_PARTIAL", message)
+            return
+        reason = _reason_against(found.path, status)
+        if reason is not None:
+            self._notice(found, *reason)
+        if names.is_companion(found.name):
+            # Even one that is no file: what belongs to it is refused rather than misread.
+            self._companions[found.name] = (found, status)
+        elif reason is None:
+            self._candidates.append((found, status))
+
+    def close(self) -> None:
+        """Make entries of the candidates, and notices of companions that nothing belongs to."""
+        entries = []
+        for found, status in self._candidates:
+            companions = [
+                (name, self._companions[name][1])
+                for suffix in names.COMPANION_SUFFIXES
+                for name in names.companion_names(found.name, suffix)
+                if name in self._companions
+            ]
+            entries.append(_entry(found, self._tag, status, companions))
+        self._listing.entries += entries
+        wanted = {name for entry in entries for name, _mark in entry.companions}
+        for name, (found, status) in self._companions.items():
+            if name not in wanted and self._is_old(status.st_ctime):
+                message = "it describes no file here; drop its file, or delete it"
+                self._notice(found, LONELY_COMPANION, message)
+
+    def _notice(self, found: "os.DirEntry[str]", code: str, message: str) -> None:
+        self._listing.notices.append(Notice(found.path, code, message))
+
+    def _is_old(self, changed: float) -> bool:
+        age = self._now - datetime.fromtimestamp(changed, tz=self._now.tzinfo)
+        return age > timedelta(hours=self._settings.stale_partial_hours)
+
+
+def _entry(
+    found: "os.DirEntry[str]",
+    tag: str | None,
+    status: os.stat_result,
+    companions: Sequence[tuple[str, os.stat_result]],
+) -> Entry:
+    return Entry(
+        path=found.path,
+        name=found.name,
+        tag=tag,
+        inode=status.st_ino,
+        size_bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        companions=tuple((name, file_fingerprint(one)) for name, one in companions),
+        changed_ns=max(status.st_ctime_ns, *(one.st_ctime_ns for _name, one in companions), 0),
+    )
 
 
 def _look_into(
@@ -83,13 +180,15 @@ def _look_into(
             Notice(folder.path, "FOLDER_UNREADABLE", f"cannot be listed: {error.strerror}")
         )
         return
+    files = _Files(tag, listing, now, settings)
     for child in children:
         is_folder = _is_folder(child, listing)
         if is_folder:
             message = "folders below a tag folder are not read; move the files one level up"
             listing.notices.append(Notice(child.path, "TOO_DEEP", message))
         elif is_folder is False:
-            _look_at(child, tag, listing, now, settings)
+            files.add(child)
+    files.close()
 
 
 def _is_folder(found: "os.DirEntry[str]", listing: Listing) -> bool | None:
@@ -105,46 +204,6 @@ def _unreadable(found: "os.DirEntry[str]", error: OSError) -> Notice:
     return Notice(found.path, "NOT_READABLE", f"cannot be looked at: {error.strerror}")
 
 
-def _look_at(
-    found: "os.DirEntry[str]",
-    tag: str | None,
-    listing: Listing,
-    now: datetime,
-    settings: Settings,
-) -> None:
-    try:
-        status = found.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return  # taken away since the folder was read: nothing is left to say about it
-    except OSError as error:
-        listing.notices.append(_unreadable(found, error))
-        return
-    if names.is_ignored(found.name):
-        if names.is_partial(found.name) and _age(status, now) > timedelta(
-            hours=settings.stale_partial_hours
-        ):
-            message = "an unfinished copy that nobody has touched for long; finish or delete it"
-            listing.notices.append(Notice(found.path, "STALE_PARTIAL", message))
-        return
-    if names.is_companion(found.name):
-        return
-    reason = _reason_against(found.path, status)
-    if reason is not None:
-        listing.notices.append(Notice(found.path, *reason))
-        return
-    listing.entries.append(
-        Entry(
-            path=found.path,
-            name=found.name,
-            tag=tag,
-            inode=status.st_ino,
-            size_bytes=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            ctime_ns=status.st_ctime_ns,
-        )
-    )
-
-
 def _reason_against(path: str, status: os.stat_result) -> tuple[str, str] | None:
     """Why a file is not taken, as (code, message); None for a candidate."""
     if stat.S_ISLNK(status.st_mode):
@@ -156,10 +215,6 @@ def _reason_against(path: str, status: os.stat_result) -> tuple[str, str] | None
     if not os.access(path, os.R_OK):
         return "NOT_READABLE", "no permission to read the file"
     return None
-
-
-def _age(status: os.stat_result, now: datetime) -> timedelta:
-    return now - datetime.fromtimestamp(status.st_mtime, tz=now.tzinfo)
 
 
 def _scan(folder: str) -> Iterator["os.DirEntry[str]"]:

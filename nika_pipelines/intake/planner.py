@@ -60,9 +60,9 @@ def plan_claims(
 ) -> ClaimPlan:
     """Decide which files are stable.
 
-    A file is stable when nothing about it has changed since a look at least ``settle_seconds``
-    ago, or when its change time is that old by the local clock. The modification time is no
-    witness: copying tools set it to the past.
+    A file is stable when nothing about it and its companions has changed since a look at least
+    ``settle_seconds`` ago, or when their change times are that old by the local clock. The
+    modification time is no witness: copying tools set it to the past.
 
     Args:
         entries: what lies in the inbox now.
@@ -76,7 +76,8 @@ def plan_claims(
         before = seen.get(entry.path)
         same = before is not None and before.fingerprint == entry.fingerprint
         unchanged_since = before.unchanged_since if before is not None and same else moment
-        quiet = max(moment - unchanged_since, moment - entry.ctime_ns / 1e9)
+        changed_ns = max(entry.ctime_ns, entry.changed_ns)
+        quiet = max(moment - unchanged_since, moment - changed_ns / 1e9)
         if quiet >= settings.settle_seconds:
             plan.take.append(entry)
         else:

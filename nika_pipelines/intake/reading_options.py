@@ -110,17 +110,30 @@ def load_sidecar(path: Path) -> ReadingOptions:
             the key at fault.
         FileNotFoundError: there is no such file.
     """
+    with path.open("rb") as stream:
+        return parse_sidecar(stream.read(MAX_SIDECAR_BYTES + 1), path.name)
+
+
+def parse_sidecar(content: bytes, name: str) -> ReadingOptions:
+    """Read the content of a sidecar; an empty one says nothing.
+
+    Args:
+        content: at most `MAX_SIDECAR_BYTES` and one more.
+        name: what to call the sidecar.
+
+    Raises:
+        UploadRejected: CONTRACT_BROKEN, because the file cannot be read as was demanded; names
+            the key at fault.
+    """
     from yaml import YAMLError
 
-    with path.open("rb") as stream:
-        content = stream.read(MAX_SIDECAR_BYTES + 1)
     try:
         return _options(content)
     except (OptionsError, YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UploadRejected(
             "CONTRACT_BROKEN",
-            f"The sidecar {path.name} cannot be used: {_problem(error)}.",
-            {"sidecar": path.name},
+            f"The sidecar {name} cannot be used: {_problem(error)}.",
+            {"sidecar": name},
         ) from error
 
 

@@ -47,6 +47,9 @@ class Upload:
         stored_name: safe name under which the bytes are kept.
         source_path: where the file was found; while `state` is waiting, where it still is.
         source_inode: inode of the file at `source_path`, to notice that it was replaced.
+        source_fingerprint: of a file that is taken where it lies, because it cannot be moved: what
+            it looked like when it was taken; see `listing.fingerprint`.
+        unstable_since: since when somebody has been writing to the file while it is read.
         worker_deaths: how often a worker died alone while this upload was in work.
         attempt: how often a run was offered.
         summary: verdict and headline figures of a finished upload.
@@ -77,6 +80,8 @@ class Upload:
     not_before: str | None = None
     finished_at: str | None = None
     summary: dict[str, Any] | None = None
+    source_fingerprint: str | None = None
+    unstable_since: str | None = None
 
     @property
     def is_final(self) -> bool:
