@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     single_run_files: int = _setting(
         3, "files", "Up to this many new files get a run each; more are batched.", ge=0
     )
-    batch_files: int = _setting(25, "files", "Most files in one batch run.", gt=0)
+    batch_files: int = _setting(50, "files", "Most files in one batch run.", gt=0)
     batches_per_look: int = _setting(
         4, "runs", "Most runs requested by one look at the inbox.", gt=0
     )

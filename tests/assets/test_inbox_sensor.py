@@ -80,7 +80,7 @@ def test_many_files_come_as_contiguous_ranges(light_project: Project) -> None:
         )
         for request in answer.run_requests or []
     ]
-    assert ends == [(0, 24), (25, 49), (50, 59)]
+    assert ends == [(0, 49), (50, 59)]
 
 
 def test_odd_things_in_the_inbox_are_skipped_with_a_notice(light_project: Project) -> None:

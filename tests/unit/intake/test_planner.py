@@ -97,8 +97,8 @@ def test_up_to_three_new_uploads_get_a_run_each() -> None:
 
 
 def test_more_are_batched_and_a_look_offers_no_more_than_its_limit() -> None:
-    sizes = [len(offer.upload_ids) for offer in offers([upload(n) for n in range(200)])]
-    assert sizes == [25, 25, 25, 25]
+    sizes = [len(offer.upload_ids) for offer in offers([upload(n) for n in range(500)])]
+    assert sizes == [50, 50, 50, 50]
 
 
 def test_nothing_is_offered_while_enough_runs_are_live() -> None:
