@@ -17,6 +17,7 @@ import dagster as dg
 from assets.outcomes import fail_upload, quarantine_upload
 from assets.stages import Chain, DuplicateUpload, Stage, StageCheck, StageInput, StageOutcome
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.masking import error_told, frames_told
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.archive import StillBeingWrittenError
@@ -158,8 +159,12 @@ class _Worker:
         try:
             return self._process(mine)
         except Exception as error:  # what comes here went wrong while a failure was handled
-            self._context.log.exception("%s cannot be put away", upload.upload_id)
-            fail_upload(self._workspace, upload.upload_id, f"{type(error).__name__}: {error}")
+            told = self._told(error)
+            # Not with `exc_info`: libraries quote the values that they stumble over.
+            self._context.log.error(  # noqa: TRY400
+                "%s cannot be put away: %s\n%s", upload.upload_id, told, frames_told(error)
+            )
+            fail_upload(self._workspace, upload.upload_id, told)
             return False
 
     def _has_no_input(self, upload: Upload) -> bool:
@@ -261,8 +266,8 @@ class _Worker:
         self._observe(stage.asset, upload, {"nika/state": "still being written"})
 
     def _fail(self, upload: Upload, stage: Stage, error: Exception) -> None:
-        message = f"{stage.asset}: {type(error).__name__}: {error}"[:2_000]
-        self._context.log.error("%s: %s", upload.upload_id, message, exc_info=error)
+        message = f"{stage.asset}: {self._told(error)}"[:2_000]
+        self._context.log.error("%s: %s\n%s", upload.upload_id, message, frames_told(error))
         fail_upload(self._workspace, upload.upload_id, message)
         self._ledger.record_error(
             "INTERNAL", message, run_id=self._context.run.run_id, upload_id=upload.upload_id
@@ -273,6 +278,9 @@ class _Worker:
             failed = StageCheck(check, passed=False, metadata=facts)
             self._log_check(asset, upload.upload_id, failed, None)
         self._observe(stage.asset, upload, facts)
+
+    def _told(self, error: Exception) -> str:
+        return error_told(error, masked=self._workspace.settings.mask_personal_data)
 
     def _observe(self, asset: str, upload: Upload, metadata: Mapping[str, Any]) -> None:
         self._context.log_event(

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect
+from nika_pipelines.intake.masking import Masking
 from nika_pipelines.intake.names import display_name
+from nika_pipelines.intake.records import Column
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,13 +44,15 @@ def verdict_markdown(result: dict[str, Any], chart_url: str | None) -> str:
     return text + picture if len(text) + len(picture) < _PICTURE_LIMIT else text
 
 
-def markdown_preview(parquet: Path, settings: Settings) -> str:
-    """The first rows and columns of a Parquet file as a markdown table."""
+def markdown_preview(parquet: Path, columns: Sequence[Column], settings: Settings) -> str:
+    """The first rows and columns of a typed table as a markdown table, personal cells masked."""
+    masking = Masking.of(columns, settings)
     with connect(settings) as connection:
         cursor = connection.execute("SELECT * FROM read_parquet(?) LIMIT ?", [str(parquet), _ROWS])
         names = [column[0] for column in cursor.description or []][:_COLUMNS]
         rows = [row[:_COLUMNS] for row in cursor.fetchall()]
-    return _table(names, rows)
+    shown = [[masking.cell(*cell) for cell in zip(names, row, strict=True)] for row in rows]
+    return _table(names, shown)
 
 
 def statistics_preview(profile: "TableProfile") -> str:

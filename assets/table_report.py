@@ -22,6 +22,7 @@ _SHAPING = (
     "max_anomalies_per_report",
     "max_bad_row_share",
     "type_vote_share",
+    "mask_personal_data",
 )
 """Settings that change a result; the others change where and how fast it is made."""
 

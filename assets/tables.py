@@ -92,7 +92,7 @@ def validated_table(given: StageInput) -> StageOutcome:
             "nika/rejected_rows": report.balance.rejected,
             "nika/warnings": len(report.warnings),
             "nika/preview": dg.MetadataValue.md(
-                markdown_preview(report.table_parquet, workspace.settings)
+                markdown_preview(report.table_parquet, report.columns, workspace.settings)
             ),
         },
         checks=checks.evaluate_table_checks(report, workspace.settings),

@@ -159,6 +159,8 @@ def eligible_columns(
 
 def _refusal(column: ColumnProfile, rows: int, settings: Settings) -> Refusal | None:
     values, needed = column.count - column.non_finite, settings.min_samples
+    if column.personal:
+        return Refusal("personal data, not measurements", "personal data", by_nature=True)
     if column.semantic_type in NAME_LIKE:
         brief = f"{column.semantic_type}, not a measurement"
         return Refusal("names or categories, not measurements", brief, by_nature=True)

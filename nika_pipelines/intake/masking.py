@@ -43,8 +43,8 @@ _PERSONAL_SHAPES = re.compile(
 _CLOCK = re.compile(r"[T ][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _PLACEHOLDERS = frozenset(
-    "nan null none nil empty unknown missing tbd tba inf infinity true false yes".split()
-    + "eur usd gbp chf".split()
+    {"nan", "null", "none", "nil", "empty", "unknown", "missing", "tbd", "tba", "inf", "infinity"}
+    | {"true", "false", "yes", "eur", "usd", "gbp", "chf"}
 )
 """Words that stand where a number should, and name nobody."""
 

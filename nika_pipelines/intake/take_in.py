@@ -4,6 +4,7 @@ Belongs here: the order of these steps, the balance over all of them, the verdic
 rows. Does not belong here: how each step works, or where the folder ends up.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from nika_pipelines.intake.documents import (
     quarantined_document,
     write_document,
 )
+from nika_pipelines.intake.masking import HIDDEN, Masking
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import (
     LINE_COLUMN,
@@ -100,7 +102,7 @@ def take_in(
         UploadRejected: the file is refused.
         IntakeFault: intake itself went wrong.
     """
-    with time_limit(source, settings):
+    with _all_or_nothing(out_dir), time_limit(source, settings):
         with _stage("reading", on_stage):
             text = _read(source, filename, out_dir, settings, options)
         try:
@@ -152,6 +154,21 @@ def inspect(
     return True
 
 
+@contextmanager
+def _all_or_nothing(out_dir: Path) -> Iterator[None]:
+    """Whatever the block has written by then goes when the block fails."""
+    before = set(out_dir.iterdir())
+    try:
+        yield
+    except BaseException:
+        for path in set(out_dir.iterdir()) - before:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
 def _read(
     source: Path, filename: str, out_dir: Path, settings: Settings, options: ReadingOptions
 ) -> TextTable:
@@ -185,7 +202,7 @@ def _type_and_validate(
                 if known is not None:
                     _hold_against(con, typed, known, table, settings)
         with _stage("writing", on_stage):
-            return _report(con, typed, table, out_dir)
+            return _report(con, typed, table, out_dir, settings)
 
 
 def _typed_table(
@@ -211,13 +228,14 @@ def _hold_against(
     if known.status == "inferred":
         # What is only inferred may be left a little; what was accepted holds exactly.
         counted = contracts.count_violations(contracts.with_slack(known), table, con)
-        typed.warnings += [_new_values(known, violation) for violation in counted.violations]
+        masking = Masking.of(typed.columns, settings)
+        typed.warnings += [_new_values(known, one, masking) for one in counted.violations]
         return
     most = int(settings.max_bad_row_share * typed.text.balance.accepted) - typed.rejected_by_cast
     outcome = contracts.validate(known, table, con, most_bad_rows=most)
     if not outcome.holds:
         typed.stopped_early = not outcome.complete
-        _reject_violations(con, typed, outcome, table)
+        _reject_violations(con, typed, outcome, table, Masking.of(typed.columns, settings))
         _refuse_if_bad(con, typed, settings)
 
 
@@ -285,8 +303,10 @@ def _refuse_if_bad(con: "DuckDBPyConnection", typed: _Typed, settings: Settings)
     if not bad or bad <= settings.max_bad_row_share * rows:
         return
     first = _first_rejects(con, typed.reject_files)
+    masking, delimiter = Masking.of(typed.columns, settings), typed.text.dialect.delimiter
     told = "; ".join(
-        f"line {line:,}, column {column!r}: {(raw or '')[:40]!r} ({reason[:100]})"
+        f"line {line:,}, column {column!r}: "
+        f"{(masking.rejected(column, raw, delimiter) or '')[:40]!r} ({reason[:100]})"
         for line, column, reason, raw in first
     )
     raise UploadRejected(
@@ -315,7 +335,11 @@ def _first_rejects(con: "DuckDBPyConnection", files: Sequence[Path]) -> list[tup
 
 
 def _reject_violations(
-    con: "DuckDBPyConnection", typed: _Typed, outcome: ContractOutcome, table: Path
+    con: "DuckDBPyConnection",
+    typed: _Typed,
+    outcome: ContractOutcome,
+    table: Path,
+    masking: Masking,
 ) -> None:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE nika_violations "
@@ -324,7 +348,9 @@ def _reject_violations(
     for number, violation in enumerate(outcome.violations):
         rows = {"place": violation.rows}  # noqa: F841 - DuckDB reads the variable by its name
         code = RowCode.DUPLICATE if violation.check == "unique" else RowCode.CONTRACT
-        rule = f"{violation.column}: {violation.check} {violation.limit}"[:200]
+        # A limit of a personal column is made of its values.
+        limit = "" if masking.hides(violation.column) else f" {violation.limit}"
+        rule = f"{violation.column}: {violation.check}{limit}"[:200]
         con.execute(
             "INSERT INTO nika_violations SELECT place, ?, ?, ?, ? FROM rows",
             [number, violation.column, rule, code.value],
@@ -334,11 +360,15 @@ def _reject_violations(
     typed.reject_files.append(rejects)
 
 
-def _new_values(known: Contract, violation: contracts.Violation) -> IntakeWarning:
+def _new_values(known: Contract, violation: contracts.Violation, masking: Masking) -> IntakeWarning:
     rule = next(rule for rule in known.columns if rule.name == violation.column)
+    shown = tuple(str(masking.cell(violation.column, one)) for one in violation.examples)
+    if masking.hides(violation.column):
+        rule, violation = replace(rule, ge=HIDDEN, le=HIDDEN), replace(violation, limit=HIDDEN)
+    news = _news(rule, replace(violation, examples=shown))
     return IntakeWarning(
         WarningCode.NEW_VALUES.value,
-        f"Column {violation.column!r}: {_news(rule, violation)}. They were kept: the contract "
+        f"Column {violation.column!r}: {news}. They were kept: the contract "
         f"(version {known.version}) is inferred; `nika contract accept` makes such rows rejects.",
     )
 
@@ -396,7 +426,9 @@ def _move_violations(con: "DuckDBPyConnection", typed: _Typed, table: Path, reje
 # What is written
 
 
-def _report(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path) -> IntakeReport:
+def _report(
+    con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path, settings: Settings
+) -> IntakeReport:
     text = typed.text
     balance = _balance(con, typed)
     rejects = out_dir / "rejects.parquet"
@@ -418,7 +450,8 @@ def _report(con: "DuckDBPyConnection", typed: _Typed, table: Path, out_dir: Path
         contract_status=typed.contract.status if typed.contract else "inferred",
         other_tables=text.other_tables,
     )
-    listed = _listed_rejects(con, rejects) if by_code else []
+    masking = Masking.of(typed.columns, settings)
+    listed = _listed_rejects(con, rejects, masking, text.dialect.delimiter) if by_code else []
     write_document(
         out_dir / "intake.json",
         intake_document(text, typed.columns, listed, by_code, typed.warnings),
@@ -482,13 +515,22 @@ def _write_rejects(
     return {code: int(count) for code, count in counts}
 
 
-def _listed_rejects(con: "DuckDBPyConnection", rejects: Path) -> list[dict[str, Any]]:
+def _listed_rejects(
+    con: "DuckDBPyConnection", rejects: Path, masking: Masking, delimiter: str | None
+) -> list[dict[str, Any]]:
     rows = con.execute(
         f'SELECT line, "column", code, raw, reason FROM {parquet_rows(rejects)} '
         f"ORDER BY line LIMIT {MOST_REJECTS_LISTED}"
     ).fetchall()
     return [
-        dict(zip(("line", "column", "code", "raw", "reason"), row, strict=True)) for row in rows
+        {
+            "line": line,
+            "column": column,
+            "code": code,
+            "raw": masking.rejected(column, raw, delimiter),
+            "reason": reason,
+        }
+        for line, column, code, raw, reason in rows
     ]
 
 

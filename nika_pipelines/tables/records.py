@@ -42,6 +42,8 @@ class ColumnProfile:
         min: ISO 8601 text for dates and timestamps, as is `max`.
         top: the most frequent values, ties in ascending order.
         non_finite: values that are NaN or infinite; they take no part in the figures above.
+        personal: whether the values tell of a person; masked, `top` holds masks and the figures
+            that are values, or nearly so, are None.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ColumnProfile:
     top: list[TopValue] = field(default_factory=list)
     histogram: Histogram | None = None
     non_finite: int = 0
+    personal: bool = False
 
     @property
     def is_constant(self) -> bool:

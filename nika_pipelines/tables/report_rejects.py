@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nika_pipelines.engine import connect
+from nika_pipelines.intake.masking import Masking
 from nika_pipelines.reports.document import Number, Table, TableColumn, TableRow
 from nika_pipelines.reports.numerals import number
 from nika_pipelines.settings import Settings
@@ -25,14 +26,14 @@ def first_rejects_table(
     if not stored or not result.get("rejects_by_code") or not (data_root / stored).is_file():
         return None
     query = f"""
-        SELECT line, "column", code, left(reason, {_REASON_CHARACTERS}),
-               left(raw, {_RAW_CHARACTERS}), greatest(length(raw) - {_RAW_CHARACTERS}, 0),
-               count(*) OVER ()
+        SELECT line, "column", code, left(reason, {_REASON_CHARACTERS}), raw, count(*) OVER ()
         FROM read_parquet(?) ORDER BY line, "column" LIMIT {MOST_REJECTS_LISTED}"""
     with connect(settings) as connection:
         found = connection.execute(query, [str(data_root / stored)]).fetchall()
     if not found:
         return None
+    masking = _masking(result, settings)
+    delimiter = ((result.get("file_info") or {}).get("dialect") or {}).get("delimiter")
     rows = tuple(
         TableRow(
             (
@@ -40,10 +41,10 @@ def first_rejects_table(
                 column or "\u2013",
                 str(code),
                 reason or "",
-                _raw_text(raw, cut),
+                _raw_text(masking.rejected(column, raw, delimiter)),
             )
         )
-        for line, column, code, reason, raw, cut, _ in found
+        for line, column, code, reason, raw, _ in found
     )
     left = found[0][-1] - len(found)
     heading = (
@@ -57,7 +58,13 @@ def first_rejects_table(
     return Table(heading, rows, f"{left:,} more in {file}." if left > 0 else None)
 
 
-def _raw_text(raw: str | None, cut: int | None) -> str:
+def _masking(result: dict[str, Any], settings: Settings) -> Masking:
+    personal = [one["name"] for one in result.get("columns") or [] if one.get("personal")]
+    return Masking(frozenset(personal), settings.mask_personal_data)
+
+
+def _raw_text(raw: str | None) -> str:
     if raw is None:
         return "\u2013"
-    return f"{raw}\u2026 (+{cut:,} characters)" if cut else raw
+    cut = len(raw) - _RAW_CHARACTERS
+    return f"{raw[:_RAW_CHARACTERS]}\u2026 (+{cut:,} characters)" if cut > 0 else raw

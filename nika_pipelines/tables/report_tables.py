@@ -396,7 +396,19 @@ def method_sentences(result: dict[str, Any]) -> list[tuple[str, bool]]:
     if methods:
         text += [("Findings come from: ", False), (", ".join(methods), True), (". ", False)]
     text.append((_FINDINGS_METHOD, False))
+    masked = _masked_columns(result)
+    if masked:
+        text.append((f" Masked as personal data: {masked}.", False))
     return text
+
+
+def _masked_columns(result: dict[str, Any]) -> str:
+    """The columns whose values are masked here; empty when none are."""
+    if not (result.get("settings") or {}).get("mask_personal_data"):
+        return ""
+    names = [str(c["name"]) for c in result.get("columns") or [] if c.get("personal")]
+    more = len(names) - _MOST_MISSING
+    return ", ".join(names[:_MOST_MISSING]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def times_table(result: dict[str, Any]) -> Table | None:

@@ -11,13 +11,14 @@ that the exact quartiles of a batch fit in memory.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nika_pipelines.intake.masking import Masking
 from nika_pipelines.intake.records import DUCKDB_TYPES, Column
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, parquet_rows
@@ -52,7 +53,8 @@ def profile_table(
         con: an open connection; its memory limit and temporary folder bound the work.
         parquet: the typed table, one column per entry of ``columns``.
         columns: the table's columns, in order.
-        settings: ``duckdb_memory_mb`` decides how many columns are sorted at once.
+        settings: ``duckdb_memory_mb`` decides how many columns are sorted at once,
+            ``mask_personal_data`` whether the values of personal columns are told.
     """
     source = parquet_rows(parquet)
     rows = _scalar(con, f"SELECT count(*) FROM {source}")
@@ -82,12 +84,14 @@ def profile_table(
         notes.append(
             f"Duplicate rows were not counted: over {DUPLICATE_CHECK_COLUMNS} columns to compare."
         )
+    masking = Masking.of(columns, settings)
     return TableProfile(
         rows=rows,
-        columns=profiles,
+        columns=[_masked(profile, masking) for profile in profiles],
         correlations=correlations,
         duplicate_rows=duplicates,
-        time_axis=time_axis_of(con, parquet, profiles),
+        # The times of rows are told with their anomalies.
+        time_axis=time_axis_of(con, parquet, [p for p in profiles if not p.personal]),
         notes=notes,
     )
 
@@ -279,7 +283,18 @@ def _profile(
         top=frequencies.top,
         histogram=moments.histogram if moments else None,
         non_finite=basics.count - basics.finite,
+        personal=column.personal,
     )
+
+
+def _masked(profile: ColumnProfile, masking: Masking) -> ColumnProfile:
+    """The profile as it may be shown: no value of a personal column is left in it."""
+    top = [replace(one, value=masking.cell(profile.name, one.value)) for one in profile.top]
+    if not masking.hides(profile.name):
+        return replace(profile, top=top)
+    figures = ("mean", "std", "min", "q1", "median", "q3", "max", "skewness", "kurtosis")
+    nothing: dict[str, Any] = dict.fromkeys((*figures, "histogram"))
+    return replace(profile, top=top, **nothing)
 
 
 def _duplicate_rows(

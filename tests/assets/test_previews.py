@@ -23,7 +23,7 @@ def test_markup_is_shown_literally(text: str) -> None:
 def test_a_preview_keeps_one_line_per_row(tmp_path: Path) -> None:
     parquet = tmp_path / "t.parquet"
     pq.write_table(pa.table({"na|me": HOSTILE, "n": [1, 2, 3, 4, None]}), parquet)
-    lines = markdown_preview(parquet, Settings(data=tmp_path)).splitlines()
+    lines = markdown_preview(parquet, [], Settings(data=tmp_path)).splitlines()
     assert len(lines) == 2 + len(HOSTILE)
     assert all(line.replace("\\|", "").count("|") == 3 for line in lines)
 
