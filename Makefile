@@ -35,7 +35,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest
 
 bench: $(READY)
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/nika bench all
 
 docs: $(READY)
 	@$(BIN)/python scripts/generate_docs.py

@@ -5,7 +5,7 @@ column gets all of it). Beside Nika's findings stand the flags of the classic th
 second part plants one spike of so many robust sigmas into each column and counts those found.
 Seeds are fixed; the figures of one version can be repeated exactly.
 
-    python benchmarks/anomaly_false_flags.py [columns per family]
+    nika bench anomaly_false_flags [columns per family]
 """
 
 import json

@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
 from commands import answer
-from figures import Figure
+from figures import Figure, measured_and_told
 from service import PeakMemory, Service, running
 from tables import write_table
 
@@ -66,3 +67,7 @@ def _lock_errors(service: Service) -> int:
         for line in log.read_bytes().splitlines()
         if _LOCK_ERROR.search(line)
     )
+
+
+if __name__ == "__main__":
+    sys.exit(measured_and_told(measure))

@@ -1,9 +1,10 @@
 """A CSV of 100 MB and 1 M rows through `nika run`: peak memory of the worker."""
 
+import sys
 from pathlib import Path
 
 from commands import measured
-from figures import Figure
+from figures import Figure, measured_and_told
 from tables import write_wide_table
 
 ROWS = 1_000_000
@@ -21,3 +22,7 @@ def measure(work: Path) -> list[Figure]:
         Figure("1 M rows, processor time", usage.cpu_s, "CPU s"),
         Figure("1 M rows, wall time", usage.wall_s, "s"),
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(measured_and_told(measure))

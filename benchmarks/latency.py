@@ -2,12 +2,13 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from commands import NIKA, environment
-from figures import Figure, median_of
+from figures import Figure, measured_and_told, median_of
 from service import Service, running
 from tables import write_table
 
@@ -58,3 +59,7 @@ def _drop(service: Service, table: Path) -> None:
 
 def _copy(service: Service, table: Path) -> None:
     shutil.copyfile(table, service.inbox / table.name)
+
+
+if __name__ == "__main__":
+    sys.exit(measured_and_told(measure))

@@ -1,9 +1,10 @@
 """`nika run` of one 1,000-row file: processor time from start to exit, children included."""
 
+import sys
 from pathlib import Path
 
 from commands import measured
-from figures import Figure, median_of
+from figures import Figure, measured_and_told, median_of
 from tables import write_table
 
 ROWS = 1_000
@@ -23,3 +24,7 @@ def measure(work: Path) -> list[Figure]:
         median_of("nika run, 1,000 rows", [usage.cpu_s for usage in usages], "CPU s", 7),
         Figure("nika run, 1,000 rows, wall time", min(usage.wall_s for usage in usages), "s"),
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(measured_and_told(measure))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nika_pipelines.commands import contracts, inspection, looking, running, upkeep
+from nika_pipelines.commands import bench, contracts, inspection, looking, running, upkeep
 
 app = typer.Typer(
     name="nika",
@@ -49,6 +49,7 @@ app.command("retry")(running.retry)
 app.command("demo")(running.demo)
 app.command("config")(upkeep.config)
 app.command("doctor")(upkeep.doctor)
+app.command("bench", context_settings=bench.ANY_ARGUMENTS)(bench.bench)
 app.add_typer(contracts.app, name="contract")
 
 
