@@ -21,7 +21,8 @@ from nika_pipelines.intake.masking import error_told, frames_told
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.archive import StillBeingWrittenError
-from resources.ledger import later
+from resources.inbox import SourceGoneError
+from resources.ledger import later, utc_now
 from resources.warehouse import Warehouse
 from resources.workspace import Workspace
 
@@ -183,7 +184,9 @@ class _Worker:
         except UploadRejected as rejection:
             self._quarantine(upload, stage, rejection)
         except DuplicateUpload as duplicate:
-            self._mark_duplicate(upload, stage, duplicate.original)
+            self._mark_duplicate(upload, stage, duplicate)
+        except SourceGoneError as gone:
+            self._let_go(upload, stage, gone)
         except StillBeingWrittenError:
             self._wait(upload, stage)
         except Exception as error:  # one file's unexpected error must not stop the others
@@ -216,6 +219,7 @@ class _Worker:
                 summary=None if summary is None else dict(summary),
                 error_code=None,
                 message=None,
+                unstable_since=None,
             )
 
     def _quarantine(self, upload: Upload, stage: Stage, rejection: UploadRejected) -> None:
@@ -236,21 +240,42 @@ class _Worker:
             "%s: quarantined, %s: %s", upload.upload_id, rejection.code, facts["nika/message"]
         )
 
-    def _mark_duplicate(self, upload: Upload, stage: Stage, original: Upload) -> None:
-        message = f"same content and name as {original.upload_id}"
+    def _mark_duplicate(self, upload: Upload, stage: Stage, duplicate: DuplicateUpload) -> None:
+        original, message = duplicate.original.upload_id, duplicate.message
         self._ledger.advance(
             upload.upload_id,
             UploadState.DUPLICATE,
-            duplicate_of=original.upload_id,
+            duplicate_of=original,
+            error_code=None,
             message=message,
         )
-        facts = {"nika/state": "duplicate", "nika/duplicate_of": original.upload_id}
+        facts = {
+            "nika/state": UploadState.DUPLICATE.value,
+            "nika/duplicate_of": original,
+            "nika/message": message,
+        }
         self._observe(stage.asset, upload, facts)
         self._context.log.info("%s: %s; nothing computed again", upload.upload_id, message)
 
+    def _let_go(self, upload: Upload, stage: Stage, gone: SourceGoneError) -> None:
+        """Its owner took the file away before it was ours: nothing is left to keep."""
+        message = display_name(str(gone))
+        self._ledger.advance(
+            upload.upload_id,
+            UploadState.DELETED,
+            message=message,
+            # Not known any more: should the file come back, it is taken.
+            source_fingerprint=None,
+        )
+        facts = {"nika/state": UploadState.DELETED.value, "nika/message": message}
+        self._observe(stage.asset, upload, facts)
+        self._context.log.warning("%s: %s", upload.upload_id, message)
+
     def _wait(self, upload: Upload, stage: Stage) -> None:
+        """Try again in a moment, unless somebody has been writing since long ago."""
         settings = self._workspace.settings
-        age = datetime.now(UTC) - datetime.fromisoformat(upload.received_at)
+        since = upload.unstable_since or utc_now()
+        age = datetime.now(UTC) - datetime.fromisoformat(since)
         if age > timedelta(minutes=settings.unstable_minutes):
             message = f"the file kept changing for {settings.unstable_minutes:g} minutes"
             self._quarantine(upload, stage, UploadRejected("UNSTABLE", message))
@@ -259,6 +284,7 @@ class _Worker:
             upload.upload_id,
             UploadState.RECEIVED,
             not_before=later(settings.settle_seconds),
+            unstable_since=since,
             run_id=None,
             # Waiting for a slow writer is no failed attempt.
             attempt=1,

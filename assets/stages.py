@@ -10,18 +10,33 @@ from typing import Any
 
 import dagster as dg
 
+from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.warehouse import Warehouse
 from resources.workspace import Workspace
 
 
 class DuplicateUpload(Exception):
-    """The upload has the content and name of a finished one; nothing is computed again."""
+    """The upload has the content and options of a finished one; nothing is computed again.
 
-    def __init__(self, original: Upload) -> None:
+    Attributes:
+        original: the finished upload.
+        message: what is the same, for people, and where the result is.
+    """
+
+    def __init__(self, upload: Upload, original: Upload) -> None:
         """Point to the finished upload."""
         super().__init__(original.upload_id)
         self.original = original
+        if (upload.original_name, upload.tag) == (original.original_name, original.tag):
+            self.message = f"same content and name as {original.upload_id}"
+        else:
+            name = display_name(original.original_name)
+            folder = f"{display_name(original.tag)}/" if original.tag else ""
+            self.message = (
+                f"alias: the content of {original.upload_id} under another name ({folder}{name});"
+                " its result is there"
+            )
 
 
 @dataclass(frozen=True)

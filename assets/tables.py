@@ -22,34 +22,32 @@ from assets.previews import (
 from assets.stages import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
 from assets.table_report import render_report, result_document
 from nika_pipelines.engine import connect
-from nika_pipelines.intake.identity import content_identity, contract_options
+from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.identity import content_identity, reading_options
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import Settings, load_settings
-from resources.archive import StillBeingWrittenError
+from resources.archive import Fingerprint, StillBeingWrittenError
 from resources.warehouse_tables import publish_uploads
+from resources.workspace import Workspace
 
 FEED = "tables"
 
 
 def raw_upload(given: StageInput) -> StageOutcome:
-    """Hash the file, archive its bytes unchanged and recognise a duplicate."""
+    """Hash the file, archive its bytes unchanged, read its sidecar and recognise a repetition."""
     upload, workspace = given.upload, given.workspace
-    read = workspace.archive.fingerprint(upload)
-    contract = contract_path(workspace.settings, upload)
-    identity = content_identity(read.sha256, contract_options(contract))
-    upload = workspace.ledger.advance(
-        upload.upload_id,
-        upload.state,
-        sha256=read.sha256,
-        size_bytes=read.size_bytes,
-        identity=identity,
-    )
-    path = workspace.archive.admit(upload)
-    original = workspace.ledger.original_of(upload, identity)
+    read = workspace.inbox.read_in(upload)
+    try:
+        identity = _identity(upload, workspace, read.sha256)
+    except UploadRejected:
+        _archive(upload, workspace, read, identity=None)
+        raise
+    upload, path = _archive(upload, workspace, read, identity)
+    original = _repeated(upload, workspace, identity)
     if original is not None:
-        raise DuplicateUpload(original)
+        raise DuplicateUpload(upload, original)
     return StageOutcome(
         {
             "dagster/uri": path.as_uri(),
@@ -62,17 +60,61 @@ def raw_upload(given: StageInput) -> StageOutcome:
     )
 
 
+def _identity(upload: Upload, workspace: Workspace, sha256: str) -> str:
+    """The upload's identity; a copy of its sidecar is kept before anything refers to it."""
+    sidecar = workspace.sidecars.take(upload)
+    contract = contract_path(workspace.settings, upload)
+    return content_identity(sha256, reading_options(sidecar, contract))
+
+
+def _archive(
+    upload: Upload, workspace: Workspace, read: Fingerprint, identity: str | None
+) -> tuple[Upload, Path]:
+    """Note what was read, then move the bytes to where the ledger now looks for them."""
+    noted = workspace.ledger.advance(
+        upload.upload_id,
+        upload.state,
+        sha256=read.sha256,
+        size_bytes=read.size_bytes,
+        identity=identity,
+    )
+    path = workspace.archive.admit(noted)
+    workspace.inbox.release(noted)
+    return noted, path
+
+
+def _repeated(upload: Upload, workspace: Workspace, identity: str) -> Upload | None:
+    """The finished upload that this one repeats, under the same name or as an alias.
+
+    An upload that became a version of its dataset has results of its own and repeats none. One of
+    another dataset that has a contract is judged by that, whoever had the same content before.
+    """
+    if upload.version is not None:
+        return None
+    original = workspace.ledger.original_of(upload, identity, under_any_name=True)
+    if original is None or original.dataset == upload.dataset:
+        return original
+    return None if contract_path(workspace.settings, upload).exists() else original
+
+
 def validated_table(given: StageInput) -> StageOutcome:
     """Decode, cut into cells, type and check against the contract; keep the typed table."""
     from nika_pipelines.intake.take_in import take_in
 
     upload, workspace = given.upload, given.workspace
     contract = contract_path(workspace.settings, upload)
+    options = workspace.sidecars.kept(upload.upload_id)
     source = workspace.archive.locate(upload)
     before = source.stat()
     with workspace.lake.publishing(FEED, upload.upload_id) as folder:
         report = take_in(
-            source, upload.stored_name, folder, workspace.settings, contract, upload.dataset
+            source,
+            upload.stored_name,
+            folder,
+            workspace.settings,
+            contract,
+            upload.dataset,
+            options=options,
         )
         workspace.lake.write_intake(folder, report)
         after = source.stat()

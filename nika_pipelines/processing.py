@@ -189,7 +189,8 @@ def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) ->
         in_work and workspace.run_locks.is_held(upload.run_id or "")
     ) or upload.state == UploadState.WAITING:
         raise UploadBusyError(f"{upload_id} is being processed right now; wait until it is final")
-    workspace.archive.reclaim(upload)
+    if workspace.archive.holds(upload) or not workspace.inbox.still_lies(upload):
+        workspace.archive.reclaim(upload)
     return workspace.ledger.advance(
         upload_id,
         UploadState.RECEIVED,
@@ -198,6 +199,7 @@ def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) ->
         # Its partition is known to Dagster already, so it is not new to the planner.
         attempt=1,
         worker_deaths=0,
+        unstable_since=None,
         not_before=not_before,
         error_code=None,
         message=None,

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from nika_pipelines.intake.listing import file_fingerprint
 from nika_pipelines.intake.states import Upload
 from resources.files import write_json
 
@@ -74,6 +75,46 @@ class Archive:
                 return place
         raise BytesMissingError(f"the bytes of {upload.upload_id} are gone from {self._data}")
 
+    def holds(self, upload: Upload) -> bool:
+        """Whether the bytes of an upload are in one of the three places."""
+        try:
+            self.locate(upload)
+        except BytesMissingError:
+            return False
+        return True
+
+    def fetch(
+        self, upload: Upload, source: Path, *, even_if_torn: bool = False
+    ) -> tuple[Fingerprint, str]:
+        """Copy the bytes from a file that cannot be moved to where claimed ones are; hash them.
+
+        Args:
+            upload: whose bytes they are.
+            source: the file; links are not followed.
+            even_if_torn: whether a copy that changed while it was made is kept all the same.
+
+        Returns:
+            What was copied, and the fingerprint of the file that it was copied from.
+
+        Raises:
+            StillBeingWrittenError: the file changed while it was read; nothing is kept.
+            OSError: the file cannot be read, or there is no room for it; nothing is kept.
+        """
+        target = self.claimed_path(upload)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.parent / ".copy.part"
+        try:
+            with draft.open("wb") as sink:
+                read, status = read_once(source, sink, even_if_torn=even_if_torn)
+                sink.flush()
+                os.fsync(sink.fileno())
+            draft.replace(target)
+            _sync_folder(target.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+            _remove_empty(target.parent)
+        return read, file_fingerprint(status)
+
     def fingerprint(self, upload: Upload) -> Fingerprint:
         """Hash the bytes of an upload in one pass.
 
@@ -85,7 +126,7 @@ class Archive:
             BytesMissingError: there are no bytes.
         """
         source = self.locate(upload)
-        read = _hash(source)
+        read, _status = read_once(source)
         if upload.sha256 not in (None, read.sha256) and source == self.archived_path(upload.sha256):
             target = self.archived_path(read.sha256)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +198,29 @@ class Archive:
             shutil.rmtree(self.quarantined_path(upload).parent, ignore_errors=True)
         return source
 
+    def erase(self, upload: Upload, is_shared: Callable[[], bool]) -> bool:
+        """Delete the bytes of an upload wherever they are; safe to repeat.
+
+        Args:
+            upload: the upload.
+            is_shared: tells whether other uploads rely on the same archived bytes, which then stay;
+                asked while nobody else can admit or quarantine.
+
+        Returns:
+            Whether archived bytes stay for others.
+        """
+        with self._exclusive():
+            for path in (self.claimed_path(upload), self.quarantined_path(upload)):
+                if path.parent.exists():
+                    shutil.rmtree(path.parent)
+            if upload.sha256 is None:
+                return False
+            shared = is_shared()
+            if not shared:
+                self.archived_path(upload.sha256).unlink(missing_ok=True)
+                _remove_empty(self.archived_path(upload.sha256).parent)
+            return shared
+
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Let one process at a time move bytes, because uploads may share them."""
@@ -167,9 +231,26 @@ class Archive:
             yield
 
 
-def _hash(path: Path) -> Fingerprint:
-    """Read a file once, refusing links and files that change meanwhile."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+def read_once(
+    path: Path, sink: BinaryIO | None = None, *, even_if_torn: bool = False
+) -> tuple[Fingerprint, os.stat_result]:
+    """Read a file from beginning to end, hash it and copy it, refusing links.
+
+    Args:
+        path: the file.
+        sink: where to write what was read.
+        even_if_torn: whether it may change meanwhile.
+
+    Returns:
+        What was read, and what the system said of the file at the end.
+
+    Raises:
+        StillBeingWrittenError: the file changed while it was read.
+        BytesMissingError: it is no regular file.
+        OSError: it cannot be read, or the sink cannot be written.
+    """
+    # Not blocking: a pipe in place of the file must not stop the worker.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
@@ -178,12 +259,26 @@ def _hash(path: Path) -> Fingerprint:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
+            if sink is not None:
+                sink.write(chunk)
         after = os.fstat(descriptor)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
-        size != after.st_size
-    ):
+    is_whole = (before.st_size, before.st_mtime_ns, size) == (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_size,
+    )
+    if not is_whole and not even_if_torn:
         raise StillBeingWrittenError(path.name)
-    return Fingerprint(digest.hexdigest(), size)
+    return Fingerprint(digest.hexdigest(), size), after
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove_empty(folder: Path) -> None:

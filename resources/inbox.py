@@ -3,12 +3,19 @@
 A file is taken in three steps that survive a crash between any two: the intent is written to the
 ledger (state ``waiting``), the file is renamed into ``claimed/<upload_id>/``, the state becomes
 ``received``. `Inbox.finish_claims` completes whatever was begun.
+
+A file that cannot be renamed, because the folder is read-only or on another file system, is taken
+where it lies: the ledger remembers what it looked like, the run copies it (`Inbox.read_in`), and
+once the archive holds the bytes the original goes, where it can (`Inbox.release`). Where it
+cannot, it is not taken again until it changes.
 """
 
 import errno
 import fcntl
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,17 +23,38 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nika_pipelines.intake import names
-from nika_pipelines.intake.listing import Entry, Listing, Notice, list_feed
+from nika_pipelines.intake.listing import (
+    LONELY_COMPANION,
+    Entry,
+    Listing,
+    Notice,
+    file_fingerprint,
+    list_feed,
+)
 from nika_pipelines.intake.planner import plan_claims
-from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
 from nika_pipelines.settings import Settings
-from resources.archive import Archive
+from resources.archive import (
+    Archive,
+    BytesMissingError,
+    Fingerprint,
+    StillBeingWrittenError,
+    read_once,
+)
+from resources.companions import companions_beside, place, placements
+from resources.files import rename_new
 from resources.ledger import Ledger, UploadIdTakenError, later, utc_now
 
 _ARRIVAL_SECONDS = 60.0
 _COPY_TRIES = 1_000
 _MOST_PER_LOOK = 1_000
 _ID_TRIES = 20
+_CANNOT_MOVE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+class SourceGoneError(RuntimeError):
+    """A file that was taken where it lies went away before it was copied."""
 
 
 @dataclass
@@ -63,6 +91,7 @@ class Inbox:
         cannot_move: list[Notice] = []
         look = Look(taken=self.finish_claims(feed, cannot_move))
         listing = list_feed(self.folder(feed), now, self._settings)
+        listing.notices = [one for one in listing.notices if not self._is_standing(one)]
         listing.notices.extend(cannot_move)
         self._take_stable(feed, listing, look, now)
         look.notices = self._ledger.replace_notices(feed, listing.notices)
@@ -87,35 +116,114 @@ class Inbox:
                 self._ledger.forget(upload.upload_id)
         return taken
 
+    def read_in(self, upload: Upload) -> Fingerprint:
+        """Hash the bytes of an upload; those of a file that lies elsewhere are copied meanwhile.
+
+        Raises:
+            StillBeingWrittenError: the file changed while it was read.
+            SourceGoneError: the file was taken away before it was copied.
+            BytesMissingError: there are no bytes.
+            OSError: the file cannot be read, or there is no room for it.
+        """
+        if upload.source_fingerprint is None or self._archive.holds(upload):
+            return self._archive.fingerprint(upload)
+        return self._fetch(upload, even_if_torn=False)
+
+    def keep_bytes(self, upload: Upload) -> None:
+        """Make sure that our folders hold the bytes of an upload, be it a torn copy of a file.
+
+        Raises:
+            SourceGoneError: the file was taken away.
+            OSError: the file cannot be read, or there is no room for it.
+        """
+        if upload.source_fingerprint is not None and not self._archive.holds(upload):
+            self._fetch(upload, even_if_torn=True)
+
+    def still_lies(self, upload: Upload) -> bool:
+        """Whether the bytes of an upload are still to be copied from where its file lies."""
+        if upload.source_fingerprint is None:
+            return False
+        try:
+            return stat.S_ISREG(_source(upload).lstat().st_mode)
+        except OSError:
+            return False
+
+    def release(self, upload: Upload) -> None:
+        """Remove the original of an upload whose copy is archived, if it can be removed.
+
+        It is moved aside before it is compared, so that a file that takes its place just then is
+        not removed in its stead. Safe to repeat.
+        """
+        if upload.source_fingerprint is None:
+            return
+        source = _source(upload)
+        aside = source.with_name(f".nika-{upload.upload_id}.part")
+        try:
+            if not os.path.lexists(aside):
+                if file_fingerprint(source.lstat()) != upload.source_fingerprint:
+                    return  # another content lies there now: the next look takes it
+                rename_new(source, aside)
+            # Renaming changed the change time and nothing else.
+            if _without_ctime(file_fingerprint(aside.lstat())) == _without_ctime(
+                upload.source_fingerprint
+            ):
+                aside.unlink()
+            else:
+                rename_new(aside, source)
+                return
+        except OSError as error:
+            if error.errno not in _GONE:
+                return  # it stays where it is, and is known
+        self._ledger.advance(upload.upload_id, upload.state, source_fingerprint=None)
+
     def drop(self, path: Path, feed: str) -> Upload:
-        """Copy a file into the inbox; it is taken at the next look, without settling.
+        """Copy a file and its companions into the inbox; it is taken at the next look.
+
+        It gets another name than its own when something of that name lies there already.
 
         Raises:
             OSError: the file cannot be read or the inbox cannot be written.
         """
         folder = self.folder(feed)
-        draft = folder / f".{os.getpid()}-{names.safe_stem(path.name)}.part"
+        draft = folder / f".nika-{os.getpid()}-{names.safe_stem(path.name)}.part"
         try:
             shutil.copyfile(path, draft)
-            upload = _new_upload(path.name, feed, None)
+            status = draft.stat()
+            companions = companions_beside(path)
             with self._exclusive():
-                target = _free_name(folder, path.name)
-                status = draft.stat()
-                upload = _with_source(upload, str(target), status.st_ino, status.st_size)
-                upload = self._register(upload)
-                draft.rename(target)
+                others = self._names_in_use(folder, feed) if companions else []
+                for target in _free_names(folder, path.name):
+                    contents = placements(companions, target, others)
+                    if contents is None:
+                        continue
+                    place(contents)
+                    upload = _new_upload(path.name, feed, None)
+                    source = names.path_to_text(str(target))
+                    upload = _with_source(upload, source, status.st_ino, status.st_size)
+                    upload = self._register(upload)
+                    try:
+                        rename_new(draft, target)
+                    except FileExistsError:
+                        self._ledger.forget(upload.upload_id)
+                    except OSError:
+                        self._ledger.forget(upload.upload_id)
+                        raise
+                    else:
+                        return upload
         finally:
             draft.unlink(missing_ok=True)
-        return upload
+        raise FileExistsError(
+            errno.EEXIST, "too many files of this name wait in the inbox", str(path)
+        )
 
     def take_copy(self, path: Path, feed: str, run_id: str, tag: str | None = None) -> Upload:
         """Claim a copy of a file for a run that starts at once; the file stays as it is.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file cannot be read, or somebody is writing to it.
         """
-        size_bytes = path.stat().st_size
-        upload = _with_source(_new_upload(path.name, feed, tag), str(path), None, size_bytes)
+        source = names.path_to_text(str(path.absolute()))
+        upload = _with_source(_new_upload(path.name, feed, tag), source, None, path.stat().st_size)
         claimed = {
             "run_id": run_id,
             "batch_id": run_id,
@@ -128,7 +236,7 @@ class Inbox:
         draft = self._settings.data / "tmp" / f"{upload.upload_id}.part"
         draft.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(path, draft)
+            _copy_whole(path, draft)
             upload = self._register(upload)
             target = self._archive.claimed_path(upload)
             target.parent.mkdir(parents=True)
@@ -159,7 +267,16 @@ class Inbox:
             upload.source_path
             for upload in self._ledger.uploads(feed=feed, states=[UploadState.WAITING])
         }
-        free = [e for e in listing.entries if names.path_to_text(e.path) not in registered]
+        in_place = self._ledger.taken_in_place(feed)
+        # Whatever it looks like now, an unfinished upload copies the file that lies there.
+        registered |= {path for path, _mark, is_finished in in_place if not is_finished}
+        known = {(path, mark) for path, mark, _is_finished in in_place}
+        free = [
+            entry
+            for entry in listing.entries
+            if (path := names.path_to_text(entry.path)) not in registered
+            and (path, entry.own_fingerprint) not in known
+        ]
         plan = plan_claims(free, self._ledger.settling(feed), now, self._settings)
         # The rest is taken at the next looks: a look that takes too long is cut off by Dagster.
         for entry in plan.take[:_MOST_PER_LOOK]:
@@ -198,7 +315,7 @@ class Inbox:
         """
         target = self._archive.claimed_path(upload)
         if not target.exists():
-            source = Path(names.path_from_text(upload.source_path or ""))
+            source = _source(upload)
             if not _is_same_file(source, upload.source_inode):
                 return None
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -208,8 +325,51 @@ class Inbox:
                 target.parent.rmdir()
                 if error.errno == errno.ENOENT:
                     return None
+                if error.errno in _CANNOT_MOVE:
+                    return self._take_in_place(upload, source)
                 raise
         return self._ledger.advance(upload.upload_id, UploadState.RECEIVED)
+
+    def _take_in_place(self, upload: Upload, source: Path) -> Upload | None:
+        """Take a file that cannot be moved: remember it, and leave copying it to the run."""
+        status = source.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return self._ledger.advance(
+            upload.upload_id,
+            UploadState.RECEIVED,
+            source_fingerprint=file_fingerprint(status),
+            size_bytes=status.st_size,
+        )
+
+    def _fetch(self, upload: Upload, *, even_if_torn: bool) -> Fingerprint:
+        source = _source(upload)
+        gone = SourceGoneError(f"{source.name} was taken away before it was copied")
+        try:
+            read, mark = self._archive.fetch(upload, source, even_if_torn=even_if_torn)
+        except BytesMissingError:
+            raise gone from None
+        except OSError as error:
+            if error.errno in _GONE:
+                raise gone from error
+            raise
+        self._ledger.advance(upload.upload_id, upload.state, source_fingerprint=mark)
+        return read
+
+    def _names_in_use(self, folder: Path, feed: str) -> list[str]:
+        """Names of files that lie in a folder, or came from it and were not read yet."""
+        unread = self._ledger.uploads(feed=feed, states=frozenset(UploadState) - FINAL_STATES)
+        sources = [_source(upload) for upload in unread if upload.source_path is not None]
+        lying = [one.name for one in folder.iterdir()]
+        return lying + [one.name for one in sources if one.parent == folder]
+
+    def _is_standing(self, notice: Notice) -> bool:
+        """Whether a notice is about a companion whose file was taken: it waits for the next."""
+        if notice.code != LONELY_COMPANION:
+            return False
+        suffixes = "|".join(map(re.escape, names.COMPANION_SUFFIXES))
+        described = re.sub(f"(?:{suffixes})$", "", notice.path, flags=re.IGNORECASE)
+        return self._ledger.came_from(names.path_to_text(described))
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -242,15 +402,32 @@ def _with_source(upload: Upload, path: str, inode: int | None, size_bytes: int) 
     return Upload(**vars(upload) | source)
 
 
-def _free_name(folder: Path, name: str) -> Path:
-    """A path for this name where no file lies yet; a second one gets a copy number."""
-    path = folder / name
+def _free_names(folder: Path, name: str) -> Iterator[Path]:
+    """Paths for this name where nothing lies yet; from the second on with a copy number."""
     safe = Path(names.safe_name(name))
-    for number in range(2, _COPY_TRIES):
-        if not os.path.lexists(path):
-            return path
-        path = folder / f"{safe.stem} ({number}){safe.suffix}"
-    raise FileExistsError(errno.EEXIST, "too many files of this name wait in the inbox", str(path))
+    numbered = (f"{safe.stem} ({number}){safe.suffix}" for number in range(2, _COPY_TRIES))
+    for one in (name, *numbered):
+        if not os.path.lexists(folder / one):
+            yield folder / one
+
+
+def _source(upload: Upload) -> Path:
+    return Path(names.path_from_text(upload.source_path or ""))
+
+
+def _without_ctime(fingerprint: str) -> str:
+    return fingerprint.rpartition(":")[0]
+
+
+def _copy_whole(path: Path, target: Path) -> None:
+    """Copy a file that nobody writes to meanwhile; here links are followed: the user named it."""
+    try:
+        with target.open("wb") as sink:
+            read_once(path.resolve(), sink)
+    except StillBeingWrittenError:
+        raise OSError(errno.EBUSY, "somebody is writing to it", str(path)) from None
+    except BytesMissingError:
+        raise OSError(errno.EINVAL, "it is no regular file", str(path)) from None
 
 
 def _age_seconds(upload: Upload) -> float:

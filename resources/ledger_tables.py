@@ -1,6 +1,4 @@
-"""The tables of the ledger. A change here needs a new `SCHEMA_VERSION` and a step in
-`ledger_migrations`.
-"""
+"""The tables of the ledger. A change needs a new `SCHEMA_VERSION` and a step of migration."""
 
 import sqlalchemy as sa
 

@@ -13,6 +13,7 @@ from resources.lake import Lake
 from resources.ledger import Ledger, open_ledger
 from resources.report_store import ReportStore
 from resources.run_locks import RunLocks
+from resources.sidecars import Sidecars
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Workspace:
     ledger: Ledger
     inbox: Inbox
     archive: Archive
+    sidecars: Sidecars
     lake: Lake
     report_store: ReportStore
     run_locks: RunLocks
@@ -37,6 +39,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             ledger=ledger,
             inbox=Inbox(settings, ledger),
             archive=Archive(settings.data),
+            sidecars=Sidecars(settings.data),
             lake=Lake(settings.data),
             report_store=ReportStore(settings),
             run_locks=RunLocks(settings.data / "locks"),

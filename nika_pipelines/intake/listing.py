@@ -38,10 +38,14 @@ class Entry:
     changed_ns: int = 0
 
     @property
+    def own_fingerprint(self) -> str:
+        """Changes whenever anybody writes to, replaces or renames the file."""
+        return f"{self.inode}:{self.size_bytes}:{self.mtime_ns}:{self.ctime_ns}"
+
+    @property
     def fingerprint(self) -> str:
-        """Changes whenever anybody writes to, replaces or renames the file or a companion."""
-        parts = [f"{self.inode}:{self.size_bytes}:{self.mtime_ns}:{self.ctime_ns}"]
-        return "|".join([*parts, *(mark for _name, mark in self.companions)])
+        """Changes also when a companion does."""
+        return "|".join([self.own_fingerprint, *(mark for _name, mark in self.companions)])
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Listing:
 
 
 def file_fingerprint(status: os.stat_result) -> str:
-    """Changes whenever anybody writes to, replaces or renames a file."""
+    """What `Entry.own_fingerprint` is, of a file that is looked at alone."""
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 

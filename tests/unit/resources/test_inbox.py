@@ -1,5 +1,6 @@
 """Taking files: renamed once, registered before, and whole again after any crash."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_file_that_cannot_be_moved_blocks_no_other(
 
     def refuse(self: Path, target: Path) -> Path:
         if self.name == "bad.csv":
-            raise PermissionError(13, "Permission denied")
+            raise OSError(errno.EIO, "Input/output error")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
