@@ -1,6 +1,8 @@
 """System ``operations``: what Nika reports about its own work."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -23,9 +25,30 @@ def daily_digest(
     context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
     """Render the ledger of one day as a PDF."""
+    made = render_digest(workspace, date.fromisoformat(context.partition_key))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": made.uploads,
+            "dagster/uri": made.path.as_uri(),
+            "nika/report": dg.MetadataValue.url(workspace.report_store.url(made.path)),
+            "nika/errors": made.errors,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class DigestMade:
+    """A digest that was rendered: its file, and how many uploads and errors it tells of."""
+
+    path: Path
+    uploads: int
+    errors: int
+
+
+def render_digest(workspace: Workspace, day: date) -> DigestMade:
+    """Render the ledger of one day."""
     from nika_pipelines.reports.pdf import render_pdf
 
-    day = date.fromisoformat(context.partition_key)
     zone = workspace.settings.digest_time_zone
     since, until = day_bounds(day, zone)
     uploads = workspace.ledger.uploads(since=since, until=until)
@@ -40,14 +63,22 @@ def daily_digest(
     )
     path = workspace.report_store.digest_path(day.isoformat())
     render_pdf(document, path, made_at)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(uploads),
-            "dagster/uri": path.as_uri(),
-            "nika/report": dg.MetadataValue.url(workspace.report_store.url(path)),
-            "nika/errors": len(errors),
-        }
-    )
+    return DigestMade(path, len(uploads), len(errors))
+
+
+def render_digests_again(workspace: Workspace, upload: Upload) -> None:
+    """Render the digests that may tell of an upload once more, if they are there."""
+    zone = ZoneInfo(workspace.settings.digest_time_zone)
+    times = [upload.received_at, *(one.at for one in _errors_of(workspace, upload))]
+    days = {datetime.fromisoformat(at).astimezone(zone).date() for at in times}
+    for day in sorted(days):
+        if workspace.report_store.digest_path(day.isoformat()).exists():
+            render_digest(workspace, day)
+
+
+def _errors_of(workspace: Workspace, upload: Upload) -> list[RecordedError]:
+    errors = workspace.ledger.errors(since=upload.received_at)
+    return [one for one in errors if one.upload_id == upload.upload_id]
 
 
 def day_bounds(day: date, zone: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nika_pipelines.commands import bench, contracts, inspection, looking, running, upkeep
+from nika_pipelines.commands import bench, contracts, inspection, looking, removal, running, upkeep
 
 app = typer.Typer(
     name="nika",
@@ -46,6 +46,7 @@ app.command("list")(looking.list_uploads)
 app.command("show")(looking.show)
 app.command("inspect")(inspection.inspect_file)
 app.command("retry")(running.retry)
+app.command("delete")(removal.delete)
 app.command("demo")(running.demo)
 app.command("config")(upkeep.config)
 app.command("doctor")(upkeep.doctor)

@@ -49,8 +49,15 @@ class Lake:
         return IntakeReport.from_json(read_json(folder / "report.json"), folder)
 
     def remove(self, feed: str, upload_id: str) -> None:
-        """Delete an upload's tables."""
-        shutil.rmtree(self.folder(feed, upload_id), ignore_errors=True)
+        """Delete an upload's tables, also half written ones.
+
+        Raises:
+            OSError: something of them cannot be deleted.
+        """
+        folder = self.folder(feed, upload_id)
+        for path in (folder, folder.with_name(f".{upload_id}.part")):
+            if path.exists():
+                shutil.rmtree(path)
 
     def relative(self, path: Path) -> str:
         """A path as text below the data folder, as results name their files."""

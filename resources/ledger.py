@@ -146,6 +146,25 @@ class Ledger:
         with self._reading.connect() as connection:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
 
+    def runs_of(self, upload_id: str) -> dict[str, bool]:
+        """The runs that worked on an upload, each with whether it worked on no other one."""
+        mine = sa.select(tables.transitions.c.run_id).where(
+            tables.transitions.c.upload_id == upload_id
+        )
+        last = sa.select(tables.uploads.c.run_id).where(tables.uploads.c.upload_id == upload_id)
+        noted = sa.select(tables.transitions.c.run_id, tables.transitions.c.upload_id)
+        held = sa.select(tables.uploads.c.run_id, tables.uploads.c.upload_id)
+        pairs = sa.union(noted, held).subquery()
+        others = sa.func.count().filter(pairs.c.upload_id != upload_id)
+        query = (
+            sa.select(pairs.c.run_id, others)
+            .where(pairs.c.run_id.in_(sa.union(mine, last)))
+            .group_by(pairs.c.run_id)
+            .order_by(pairs.c.run_id)
+        )
+        with self._reading.connect() as connection:
+            return {run_id: not count for run_id, count in connection.execute(query) if run_id}
+
     def original_of(
         self, upload: Upload, identity: str, *, under_any_name: bool = False
     ) -> Upload | None:
@@ -218,15 +237,22 @@ class Ledger:
 
     def is_shared(self, upload: Upload) -> bool:
         """Whether another upload relies on the same archived bytes."""
+        return bool(self.sharers_of(upload))
+
+    def sharers_of(self, upload: Upload) -> list[str]:
+        """The other uploads that rely on the same archived bytes, in order of arrival."""
+        if upload.sha256 is None:
+            return []
         elsewhere = [UploadState.QUARANTINED.value, UploadState.DELETED.value]
         query = (
-            sa.select(sa.func.count())
+            sa.select(tables.uploads.c.upload_id)
             .where(tables.uploads.c.sha256 == upload.sha256)
             .where(tables.uploads.c.upload_id != upload.upload_id)
             .where(tables.uploads.c.state.not_in(elsewhere))
+            .order_by(tables.uploads.c.received_at, tables.uploads.c.upload_id)
         )
         with self._reading.connect() as connection:
-            return bool(connection.execute(query).scalar())
+            return list(connection.execute(query).scalars())
 
     def unfinished(self, feed: str) -> list[Upload]:
         """Claimed uploads without a final state, in order of arrival."""
@@ -312,6 +338,41 @@ class Ledger:
                 connection.execute(sa.select(tables.uploads).where(this)).mappings().one()
             )
 
+    def erase(self, upload_id: str) -> Upload | None:
+        """Make a final upload ``deleted`` and forget what was said about its content.
+
+        Its id, names, dataset, times and SHA-256 stay, as proof of what was deleted when.
+
+        Returns:
+            The upload, or None when it is not final; safe to repeat.
+
+        Raises:
+            KeyError: there is no such upload.
+        """
+        this = tables.uploads.c.upload_id == upload_id
+        blank = ("summary", "message", "error_code", "identity", "not_before", "batch_id")
+        now = utc_now()
+        values = dict.fromkeys(blank) | {"state": UploadState.DELETED.value, "updated_at": now}
+        with self._engine.begin() as connection:
+            before = connection.execute(sa.select(tables.uploads.c.state).where(this)).scalar()
+            if before is None:
+                raise KeyError(upload_id)
+            if UploadState(before) not in FINAL_STATES:
+                return None
+            connection.execute(
+                tables.uploads.update().where(this).values(**values, finished_at=now)
+            )
+            connection.execute(
+                tables.errors.update()
+                .where(tables.errors.c.upload_id == upload_id)
+                .values(message="(deleted)")
+            )
+            if before != UploadState.DELETED.value:
+                _note_transition(connection, upload_id, UploadState.DELETED, None)
+            row = connection.execute(sa.select(tables.uploads).where(this)).mappings().one()
+        self._empty_log()
+        return _upload(row)
+
     def begin_work(
         self, upload_id: str, run_id: str, is_alive: Callable[[str], bool]
     ) -> Upload | None:
@@ -331,6 +392,8 @@ class Ledger:
             row = connection.execute(sa.select(tables.uploads).where(this)).mappings().one()
             holder = row["run_id"] if row["state"] in in_work else None
             if holder is not None and holder != run_id and is_alive(holder):
+                return None
+            if row["state"] == UploadState.DELETED.value:
                 return None
             connection.execute(tables.uploads.update().where(this).values(run_id=run_id))
             return _upload({**row, "run_id": run_id})
@@ -492,6 +555,14 @@ class Ledger:
         """Close every connection."""
         self._engine.dispose()
 
+    def _empty_log(self) -> None:
+        """Empty the write-ahead log, which still holds earlier versions of what was overwritten."""
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
     def _prepare(self) -> None:
         with self._engine.begin() as connection:
             tables.metadata.create_all(connection)
@@ -520,6 +591,8 @@ def _configure_connection(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    # What is deleted or overwritten would stay readable in free pages of the file.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

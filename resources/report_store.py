@@ -61,7 +61,13 @@ class ReportStore:
         return f"{self._origin}/{quote(os.fspath(path.relative_to(self._data)))}"
 
     def remove(self, feed: str, upload_id: str) -> None:
-        """Delete everything kept of an upload."""
-        shutil.rmtree(self._data / "results" / feed / upload_id, ignore_errors=True)
-        shutil.rmtree(self._data / "reports" / feed / upload_id, ignore_errors=True)
+        """Delete everything kept of an upload.
+
+        Raises:
+            OSError: something of it cannot be deleted.
+        """
+        for kind in ("results", "reports"):
+            folder = self._data / kind / feed / upload_id
+            if folder.exists():
+                shutil.rmtree(folder)
         self.chart_path(upload_id).unlink(missing_ok=True)

@@ -44,6 +44,19 @@ class Warehouse(DuckDBResource):
         Args:
             change: called with a connection to the copy; if it raises, nothing is published.
         """
+        self._put_in_place(change, self._path)
+
+    def rebuild(self, build: Callable[["DuckDBPyConnection"], None]) -> None:
+        """Build everything anew; free blocks of the old file still held what was deleted.
+
+        Args:
+            build: called with a connection to an empty file; if it raises, nothing is published.
+        """
+        self._put_in_place(build, None)
+
+    def _put_in_place(
+        self, change: Callable[["DuckDBPyConnection"], None], base: Path | None
+    ) -> None:
         import duckdb
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,8 +64,8 @@ class Warehouse(DuckDBResource):
             draft = self._path.with_name(f".{self._path.name}.part")
             draft.unlink(missing_ok=True)
             draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
-            if self._path.exists():
-                shutil.copyfile(self._path, draft)
+            if base is not None and base.exists():
+                shutil.copyfile(base, draft)
             connection = duckdb.connect(os.fspath(draft))
             try:
                 change(connection)

@@ -4,6 +4,7 @@ Everything here can be built again from the ledger and the lake, and is brought 
 what has changed since: a run that dies before publishing loses nothing.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,16 @@ _OVERLAP = timedelta(minutes=5)
 def publish_uploads(workspace: Workspace, warehouse: Warehouse, feed: str) -> None:
     """Bring the warehouse up to date with the uploads of a feed that became final since."""
     warehouse.publish(lambda connection: _bring_up_to_date(connection, workspace, feed))
+
+
+def rebuild_uploads(workspace: Workspace, warehouse: Warehouse, feeds: Iterable[str]) -> None:
+    """Build the warehouse anew from the ledger and the lake."""
+
+    def build(connection: "DuckDBPyConnection") -> None:
+        for feed in feeds:
+            _bring_up_to_date(connection, workspace, feed)
+
+    warehouse.rebuild(build)
 
 
 def _bring_up_to_date(connection: "DuckDBPyConnection", workspace: Workspace, feed: str) -> None:

@@ -6,7 +6,7 @@ looks, so a finding about one counts only after the ledger was asked again.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,15 @@ class LedgerReading:
 
 def misplaced(data: Path, reading: LedgerReading) -> list[str]:
     """What is wrong with the bytes of uploads, one sentence for each that is not in its place."""
-    found = ((u, _settled_problem(data, u, reading.look_again)) for u in reading.uploads)
+    elsewhere = (UploadState.DELETED, UploadState.QUARANTINED)
+    needed = {upload.sha256 for upload in reading.uploads if upload.state not in elsewhere}
+
+    def problem_of(upload: Upload) -> str | None:
+        if upload.state == UploadState.DELETED:
+            return _deletion_problem(data, upload, needed)
+        return _problem(data, upload)
+
+    found = ((u, _settled_problem(problem_of, u, reading.look_again)) for u in reading.uploads)
     return [f"{upload.upload_id}: {problem}" for upload, problem in found if problem]
 
 
@@ -57,10 +65,12 @@ def strangers(data: Path, reading: LedgerReading) -> list[Path]:
 
 
 def _settled_problem(
-    data: Path, upload: Upload, look_again: Callable[[str], Upload | None]
+    problem_of: Callable[[Upload], str | None],
+    upload: Upload,
+    look_again: Callable[[str], Upload | None],
 ) -> str | None:
     """What is wrong with an upload's bytes, once it has been still for a moment."""
-    problem = _problem(data, upload)
+    problem = problem_of(upload)
     for _ in range(_LOOKS):
         if problem is None:
             return None
@@ -68,7 +78,7 @@ def _settled_problem(
         now = look_again(upload.upload_id)
         if now is None:
             return None  # taken back by the inbox: the file vanished before it was moved
-        problem, before, upload = _problem(data, now), upload, now
+        problem, before, upload = problem_of(now), upload, now
         if problem is not None and now.updated_at == before.updated_at:
             return problem
     return problem
@@ -82,8 +92,6 @@ def _problem(data: Path, upload: Upload) -> str | None:
     match upload.state:
         case UploadState.WAITING:
             return None  # not taken yet: the file is still its owner's
-        case UploadState.DELETED:
-            return "deleted, but still stored" if claimed or quarantined else None
         case UploadState.QUARANTINED:
             return _quarantine_problem(data, upload, claimed, quarantined)
         case UploadState.REPORT_READY | UploadState.DUPLICATE:
@@ -96,6 +104,19 @@ def _problem(data: Path, upload: Upload) -> str | None:
             if claimed and quarantined:
                 return "its file is stored twice"
             return None if claimed or quarantined or archived else "its file is nowhere"
+
+
+def _deletion_problem(data: Path, upload: Upload, needed: Set[str | None]) -> str | None:
+    """What is left of a deleted upload, whose deletion was cut off."""
+    upload_id = upload.upload_id
+    places = [data / kind / upload_id for kind in ("claimed", "quarantine")]
+    places += [data / kind / upload.feed / upload_id for kind in ("lake", "results", "reports")]
+    places += [data / "charts" / f"{upload_id}.svg"]
+    if upload.sha256 is not None and upload.sha256 not in needed:
+        places.append(_archived(data, upload.sha256))
+    if not any(place.exists() for place in places):
+        return None
+    return f"deleted, but still stored; `nika delete {upload_id} --yes` finishes it"
 
 
 def _quarantine_problem(data: Path, upload: Upload, claimed: bool, quarantined: bool) -> str | None:
