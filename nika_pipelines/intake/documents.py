@@ -100,6 +100,7 @@ def intake_document(
         "rejects_total": sum(rejects_by_code.values()),
         "rejects_by_code": dict(rejects_by_code),
         "warnings": [{"code": w.code, "message": w.message} for w in warnings],
+        "other_tables": [dict(table) for table in text.other_tables],
     }
 
 
@@ -122,6 +123,7 @@ def quarantined_document(error: UploadRejected) -> dict[str, Any]:
         "rejects_total": 0,
         "rejects_by_code": {},
         "warnings": [],
+        "other_tables": [],
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.deadline import check_time
@@ -21,7 +21,7 @@ from nika_pipelines.intake.records import Dialect, IntakeWarning
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from nika_pipelines.intake.spreadsheet import SheetText
+    from nika_pipelines.intake.spreadsheet import Sheet, WorkbookText
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class OpenedText:
     encoding: str | None
     removed_nuls: int = 0
     sheet_rows: int | None = None
-    other_tables: list[dict[str, Any]] = field(default_factory=list)
+    other_sheets: list["Sheet"] = field(default_factory=list)
     warnings: list[IntakeWarning] = field(default_factory=list)
 
     @property
@@ -69,28 +69,34 @@ def open_text(
 ) -> OpenedText:
     """Decode a text file and infer its dialect unless it is given."""
     with timed(clock, "decode"):
-        decoded = decode_file(source, work)
+        decoded = decode_file(source, work, options.encoding)
     with timed(clock, "dialect"):
         guess = _given_dialect(options) or infer_dialect(sample_of(decoded.path)[0])
     return OpenedText(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
 
 
 def open_workbook(
-    source: Path, work: Path, settings: Settings, clock: dict[str, float]
+    source: Path,
+    filename: str,
+    work: Path,
+    settings: Settings,
+    clock: dict[str, float],
+    options: ReadingOptions,
 ) -> OpenedText:
-    """Let a child process write the largest sheet of a workbook as CSV."""
-    from nika_pipelines.intake.spreadsheet import extract_sheet
+    """Let a child process write the sheets of a workbook as CSV; one of them is the table."""
+    from nika_pipelines.intake.spreadsheet import extract_sheets
 
+    extension = Path(filename).suffix.lower()
     with timed(clock, "workbook"):
-        sheet = extract_sheet(source, work, settings)
-    guess = DialectGuess(Dialect(",", '"', sheet=sheet.sheet))
+        found = extract_sheets(source, extension, work, settings, options.sheet)
+    guess = DialectGuess(Dialect(",", '"', sheet=found.chosen.name))
     return OpenedText(
-        sheet.path,
+        found.path,
         guess,
         None,
-        sheet_rows=sheet.rows,
-        other_tables=sheet.others,
-        warnings=_lost_formulas(sheet),
+        sheet_rows=found.chosen.rows,
+        other_sheets=found.others,
+        warnings=_lost_formulas(found),
     )
 
 
@@ -122,14 +128,14 @@ def _given_dialect(options: ReadingOptions) -> DialectGuess | None:
     return DialectGuess(Dialect(options.delimiter, quote or None, options.escapechar or None))
 
 
-def _lost_formulas(sheet: "SheetText") -> list[IntakeWarning]:
-    if not sheet.lost_formulas:
+def _lost_formulas(found: "WorkbookText") -> list[IntakeWarning]:
+    if not found.lost_formulas:
         return []
-    least = "" if sheet.formulas_complete else "At least "
-    formulas, have = ("formula", "has") if sheet.lost_formulas == 1 else ("formulas", "have")
+    least = "" if found.formulas_complete else "At least "
+    formulas, have = ("formula", "has") if found.lost_formulas == 1 else ("formulas", "have")
     message = (
-        f"{least}{sheet.lost_formulas:,} {formulas} of sheet {sheet.sheet!r} (first in "
-        f"{sheet.first_lost}) {have} no stored value; such cells were read as empty. Open and "
+        f"{least}{found.lost_formulas:,} {formulas} of sheet {found.chosen.name!r} (first in "
+        f"{found.first_lost}) {have} no stored value; such cells were read as empty. Open and "
         "save the workbook in Excel, then drop it again."
     )
     return [IntakeWarning(WarningCode.FORMAT_MISMATCH, message)]

@@ -7,6 +7,7 @@ what a step does.
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import STAND_INS, DialectGuess, cells_of, marks_of
@@ -21,7 +22,7 @@ from nika_pipelines.intake.opening import (
 from nika_pipelines.intake.parse import Reading, write_tables
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.record_scan import Marks
-from nika_pipelines.intake.records import IntakeWarning, RowBalance, TextTable
+from nika_pipelines.intake.records import OTHER_TABLES, IntakeWarning, RowBalance, TextTable
 from nika_pipelines.intake.structure import Structure, footer_start, infer_structure
 from nika_pipelines.intake.survey import (
     ACCEPTED,
@@ -71,16 +72,33 @@ def read_text_table(
     try:
         content, shape = admit(source, filename, work, settings, clock)
         if shape == "workbook":
-            text = open_workbook(content, work, settings, clock)
+            text = open_workbook(content, filename, work, settings, clock, options)
         else:
             text = open_text(content, work, clock, options)
-        return _read_decoded(text, out_dir, work, settings, clock)
+        table = _read_decoded(text, out_dir, work, settings, clock)
+        with timed(clock, "other tables"):
+            return replace(table, other_tables=_other_tables(text, out_dir, work, settings))
     except BaseException:
         for name in (TEXT_PARQUET, REJECTS_PARQUET):
             (out_dir / name).unlink(missing_ok=True)
+        shutil.rmtree(out_dir / OTHER_TABLES, ignore_errors=True)
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _other_tables(
+    text: OpenedText, out_dir: Path, work: Path, settings: Settings
+) -> list[dict[str, Any]]:
+    """Read the other sheets of a workbook like its table, with nothing said about them."""
+    if not text.other_sheets:
+        return []
+    from nika_pipelines.intake.other_tables import write_other_tables
+
+    def read(sheet: OpenedText, folder: Path) -> TextTable:
+        return _read_decoded(sheet, folder, folder, settings, {})
+
+    return write_other_tables(text.other_sheets, out_dir, work, settings, read)
 
 
 def _read_decoded(
@@ -118,7 +136,6 @@ def _read_decoded(
         balance=balance,
         warnings=_warnings(text, structure, footer),
         footer=footer,
-        other_tables=text.other_tables,
     )
 
 

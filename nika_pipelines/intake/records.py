@@ -7,7 +7,9 @@ Parquet files written by intake:
 * typed table: the accepted rows with their inferred or contracted types, in file order, without
   the line column. The nth row of the Parquet file is data row n (1-based) everywhere else.
 * rejects: columns ``line`` BIGINT, ``column`` VARCHAR (null when the whole row is bad), ``code``
-  VARCHAR, ``reason`` VARCHAR, ``raw`` VARCHAR (at most 1,024 bytes).
+  VARCHAR, ``reason`` VARCHAR, ``raw`` VARCHAR (at most 1,024 bytes). In the lake also ``row``
+  BIGINT, the data row in the file: records below the header, rejected ones included, from 1; null
+  for rows that the reader could not cut.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -23,7 +25,11 @@ REJECT_COLUMNS = {
     "reason": "VARCHAR",
     "raw": "VARCHAR",
 }
+STORED_REJECT_COLUMNS = REJECT_COLUMNS | {"row": "BIGINT"}
+"""What ``rejects.parquet`` in the lake holds: the reader's columns, and the data row."""
 RAW_BYTES = 1_024
+OTHER_TABLES = "other_tables"
+"""The folder of a workbook's other sheets, all text, below that of its table."""
 
 ColumnType = Literal["text", "integer", "float", "boolean", "date", "timestamp"]
 DUCKDB_TYPES: dict[ColumnType, str] = {

@@ -1,12 +1,13 @@
 """The program that opens a workbook in a process of its own, under limits.
 
 Run by its path with ``python -I``; imports the standard library and calamine only, so that it
-starts fast. It writes the sheet with the most cells as CSV (one record per sheet row, blank rows
-as empty lines) and prints one JSON document: ``{sheet, rows, columns, others,
-lost_formulas, first_lost, formulas_complete}`` or ``{error}``.
+starts fast. Its argument is the JSON of `Task`. It writes every sheet that holds a value as CSV
+(one record per sheet row, blank rows as empty lines) and prints one JSON document: ``{sheets,
+names, macros, chosen, lost_formulas, first_lost, formulas_complete}`` or ``{error}``.
 """
 
 import csv
+import errno
 import json
 import posixpath
 import re
@@ -15,6 +16,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from xml.parsers import expat
 
 DAMAGED = 3
 NO_MEMORY = 4
+NO_ROOM = 5
 _EXACT_INTEGER = 1e15
 _CHUNK_BYTES = 262_144
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
@@ -30,66 +33,108 @@ _PARSED_BYTES = 32_000_000
 """Of a longer sheet only the beginning is searched for formulas, a matter of seconds."""
 
 
-def main(source: str, target: str, memory_mb: int, seconds: int) -> int:
-    """Extract one sheet; returns the exit code."""
-    _limit(memory_mb, seconds)
+@dataclass(frozen=True)
+class Task:
+    """What the child is to do.
+
+    Attributes:
+        source: the workbook.
+        folder: where the sheets go, as ``sheet_<n>.csv``.
+        sheet: the sheet that is wanted; null for the one with the most filled cells.
+        memory_mb: the address space it may use.
+        seconds: the CPU time it may use.
+        most_bytes: the bytes it may write.
+        most_sheets: sheets beyond these are counted, but only the chosen one is kept.
+    """
+
+    source: str
+    folder: str
+    sheet: str | None
+    memory_mb: int
+    seconds: int
+    most_bytes: int
+    most_sheets: int
+
+
+def main(task: Task) -> int:
+    """Extract the sheets; returns the exit code."""
+    _limit(task)
     import python_calamine
 
     try:
-        with python_calamine.CalamineWorkbook.from_path(source) as workbook:
-            answer = _extract(workbook, target)
-        answer |= lost_formulas(source, answer["sheet"])
+        with python_calamine.CalamineWorkbook.from_path(task.source) as workbook:
+            answer = _extract(workbook, task)
+        answer |= lost_formulas(task.source, answer["chosen"])
         sys.stdout.write(json.dumps(answer))
     except MemoryError:
         return NO_MEMORY
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # A panic of the Rust library is no Exception.
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            return NO_ROOM
         sys.stdout.write(json.dumps({"error": f"{type(error).__name__}: {error}"[:300]}))
         return DAMAGED
     return 0
 
 
-def _limit(memory_mb: int, seconds: int) -> None:
-    memory = memory_mb * 1_048_576
+def _limit(task: Task) -> None:
+    memory = task.memory_mb * 1_048_576
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (task.seconds, task.seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (task.most_bytes, task.most_bytes))
 
 
-def _extract(workbook: Any, target: str) -> dict[str, Any]:
-    """Write the largest sheet; sheets are opened one at a time."""
-    sizes = {}
-    for entry in workbook.sheets_metadata:
-        if str(entry.typ).endswith("WorkSheet"):
-            sheet = workbook.get_sheet_by_name(entry.name)
-            sizes[entry.name] = (sheet.height, sheet.width)
-    filled = {name: size for name, size in sizes.items() if size[0] * size[1]}
-    if not filled:
-        return {"sheet": None, "rows": 0, "columns": 0, "others": []}
-    largest = max(filled, key=lambda name: filled[name][0] * filled[name][1])
-    rows = _write(workbook.get_sheet_by_name(largest), target)
-    others = [
-        {"name": name, "rows": size[0], "columns": size[1]}
-        for name, size in filled.items()
-        if name != largest
-    ]
-    return {"sheet": largest, "rows": rows, "columns": filled[largest][1], "others": others}
+def _extract(workbook: Any, task: Task) -> dict[str, Any]:
+    """Write the sheets, one at a time; the largest by filled cells is chosen unless one is named.
+
+    Beyond `most_sheets` only the largest one so far is kept.
+    """
+    kinds = [(entry.name, str(entry.typ).rpartition(".")[2]) for entry in workbook.sheets_metadata]
+    names = [name for name, kind in kinds if kind == "WorkSheet"]
+    macros = next((name for name, kind in kinds if kind in ("MacroSheet", "Vba")), None)
+    answer: dict[str, Any] = {"names": names, "macros": macros, "sheets": [], "chosen": None}
+    if macros is not None or task.sheet not in (None, *names):
+        return answer
+    left, sheets = task.most_bytes, []
+    for number, (name, kind) in enumerate(kinds):
+        if kind != "WorkSheet":
+            continue
+        path = Path(task.folder) / f"sheet_{number}.csv"
+        sheet = {"name": name, "path": str(path)} | _write(
+            workbook.get_sheet_by_index(number), path
+        )
+        sheets.append(sheet)
+        if not sheet["cells"]:
+            path.unlink()
+        left -= path.stat().st_size if sheet["cells"] else 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(1, left), task.most_bytes))
+    filled = [sheet for sheet in sheets if sheet["cells"]]
+    wanted = [sheet for sheet in filled if task.sheet in (None, sheet["name"])]
+    chosen = max(wanted, key=lambda sheet: int(sheet["cells"]), default=None)
+    for sheet in filled[task.most_sheets :]:
+        if sheet is not chosen:
+            Path(sheet["path"]).unlink()
+            sheet["path"] = None
+    return answer | {"sheets": filled, "chosen": chosen and chosen["name"]}
 
 
-def _write(sheet: Any, target: str) -> int:
-    """Write every row of a sheet; returns how many sheet rows that are."""
-    rows = 0
-    with Path(target).open("w", encoding="utf-8", errors="replace", newline="") as out:
+def _write(sheet: Any, target: Path) -> dict[str, int]:
+    """Write every row of a sheet; returns how many rows, columns and filled cells it has."""
+    rows = filled = 0
+    with target.open("w", encoding="utf-8", errors="replace", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         for cells in _rows(sheet):
             texts = [_text(cell) for cell in cells]
-            if any(texts):
+            count = len(texts) - texts.count("")
+            if count:
                 writer.writerow(texts)
             else:
                 out.write("\n")
+            filled += count
             rows += 1
-    return rows
+    return {"rows": rows, "columns": sheet.width, "cells": filled}
 
 
 def _rows(sheet: Any) -> Iterator[list[Any]]:
@@ -237,4 +282,4 @@ def _local(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(Task(**json.loads(sys.argv[1]))))

@@ -10,6 +10,7 @@ import pytest
 from nika_pipelines.intake import spreadsheet_child
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.reader import read_text_table
+from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, TextTable
 from nika_pipelines.settings import Settings
 
@@ -80,10 +81,13 @@ def workbook(path: Path, sheets: dict[str, list[list[object]]], **extra: bytes) 
     return path
 
 
-def read(source: Path, tmp_path: Path, **limits: object) -> TextTable:
+def read(
+    source: Path, tmp_path: Path, options: ReadingOptions = NOTHING_SAID, **limits: object
+) -> TextTable:
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
-    return read_text_table(source, source.name, out, Settings(**limits))  # type: ignore[arg-type]
+    settings = Settings(**limits)  # type: ignore[arg-type]
+    return read_text_table(source, source.name, out, settings, options=options)
 
 
 def code_of(source: Path, tmp_path: Path, **limits: object) -> str:
@@ -128,7 +132,9 @@ def test_titles_above_the_table_dates_and_totals_are_understood(tmp_path: Path) 
     assert (table.preamble_rows, table.header_rows, table.footer_rows) == (1, 1, 1)
     assert table.footer == [["Total", None, "20.5"]]
     assert table.dialect.sheet == "Q1"
-    assert table.other_tables == [{"name": "Notes", "rows": 1, "columns": 2}]
+    assert table.other_tables == [
+        {"name": "Notes", "rows": 1, "columns": 2, "parquet": "other_tables/01_Notes.parquet"}
+    ]
     assert table.balance.closes
     assert table.balance.physical_lines == 7
     assert LINE_COLUMN not in table.names
@@ -175,7 +181,7 @@ def test_a_workbook_without_cells_is_empty(tmp_path: Path) -> None:
 def test_a_child_that_runs_out_of_memory_makes_the_file_too_large(tmp_path: Path) -> None:
     rows: list[list[object]] = [[n, f"text {n}", n * 2] for n in range(60_000)]
     source = workbook(tmp_path / "b.xlsx", {"S": rows})
-    assert code_of(source, tmp_path, spreadsheet_memory_mb=40) == "TOO_LARGE"
+    assert code_of(source, tmp_path, spreadsheet_memory_mb=32) == "TOO_LARGE"
 
 
 def test_a_child_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
