@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz_cases import Case, mutated_text
-from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake import contract_file
 from nika_pipelines.intake.codes import FILE_CODES, RowCode, UploadRejected
 from nika_pipelines.intake.reading_options import NOTHING_SAID, load_sidecar
 from nika_pipelines.intake.records import DUCKDB_TYPES, RAW_BYTES, REJECT_COLUMNS, IntakeReport
@@ -127,7 +127,7 @@ class CaseRunner:
             _insist(source.read_bytes() == case.content, "the source was changed")
         _accepted(report, out)
         if contract is not None:
-            contracts.load_contract(contract)
+            contract_file.load_contract(contract)
         return Ending(case.number, "accepted", rejects=report.balance.rejected)
 
     def _place_contract(self, case: Case, room: Path) -> Path | None:

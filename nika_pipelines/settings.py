@@ -10,7 +10,7 @@ The environment variable of a setting is its name in capitals after ``NIKA_``
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     )
     max_bad_row_share: float = _setting(
         0.20, "share", "A file with more rejected rows than this is quarantined.", ge=0, le=1
+    )
+    broken_columns: Literal["quarantine", "warn"] = _setting(
+        "quarantine",
+        "quarantine or warn",
+        "What becomes of a file whose columns are not those of its contract.",
     )
     few_rejects_share: float = _setting(
         0.01,

@@ -81,7 +81,7 @@ def accept_contract(dataset: Dataset, as_json: Json = False) -> None:
     with document(as_json) as emit:
         path = _contract_path(dataset, settings)
         before = _loaded(path)
-        from nika_pipelines.intake.contract import accept
+        from nika_pipelines.intake.contract_history import accept
 
         try:
             contract = accept(path)

@@ -196,6 +196,18 @@ def value_of(column: Column, cell: str, raw: str) -> str:
     return kept(raw) if column.type == "text" else reading(column.type, column.format, cell)
 
 
+def type_of_format(format: str) -> ColumnType | None:  # noqa: A002
+    """The type that a format belongs to; numbers are read as floats. None if it is unknown."""
+    kinds: tuple[ColumnType, ...] = ("timestamp", "date", "boolean", "float")
+    for kind in kinds:
+        try:
+            reading(kind, format, "cell")
+        except UnknownFormat:
+            continue
+        return kind
+    return None
+
+
 def currency_of(cell: str) -> str:
     """The currency sign before or after the number in a cleaned cell, or an empty text."""
     signs = "|".join(_escaped(sign) for sign in CURRENCY_SIGNS)

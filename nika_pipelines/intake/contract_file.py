@@ -10,29 +10,32 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nika_pipelines.intake.cell_readings import UnknownFormat, reading
+from nika_pipelines.intake.reading_options import (
+    NOTHING_SAID,
+    OptionsError,
+    ReadingOptions,
+    parse_options,
+)
 from nika_pipelines.intake.records import Column, ColumnType, SemanticType
-from nika_pipelines.intake.semantic_types import PERSONAL_TYPES
+from nika_pipelines.intake.semantic_types import PERSONAL_TYPES, usual_meaning
 
 SCHEMA_VERSION = 1
 Bound = int | float | str
 """A limit or a listed value; dates and timestamps are ISO text."""
 
-_USUAL_MEANING: dict[ColumnType, SemanticType] = {
-    "integer": "measure",
-    "float": "measure",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "date",
-}
 _HEADER = """\
 # The contract of dataset {dataset}. Edit it freely, then retry a file or drop the next one.
 # While status is "inferred", columns and types are enforced; ge, le, isin, pattern, nullable and
 # unique only warn. `nika contract accept {dataset}` enforces them as well.
+"""
+_READING_HEADER = """\
+# `reading` is how a person said that files of this dataset are to be read. A sidecar beside a file
+# overrules it; without `reading`, every file is read as it looks.
 """
 
 
@@ -83,7 +86,7 @@ class ColumnRule:
     def __post_init__(self) -> None:
         # Whoever changes only the type of a text column gets its statistics nevertheless.
         if self.semantic_type == "text" and self.type != "text":
-            object.__setattr__(self, "semantic_type", _USUAL_MEANING[self.type])
+            object.__setattr__(self, "semantic_type", usual_meaning(self.type))
 
     def column(self, source_name: str) -> Column:
         """The column of a table that follows this rule."""
@@ -100,12 +103,21 @@ class ColumnRule:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a dataset's files promise; its first version is inferred from the first file."""
+    """What a dataset's files promise; its first version is inferred from the first file.
+
+    Attributes:
+        dataset: name of the dataset.
+        columns: what is promised of each column.
+        version: counts the edits and the acceptance.
+        status: whether rules beyond columns and types are enforced.
+        reading: how the files are to be read; says nothing about columns.
+    """
 
     dataset: str
     columns: tuple[ColumnRule, ...]
     version: int = 1
     status: Literal["inferred", "accepted"] = "inferred"
+    reading: ReadingOptions = NOTHING_SAID
 
 
 def load_contract(path: Path) -> Contract:
@@ -115,19 +127,28 @@ def load_contract(path: Path) -> Contract:
         ContractError: the file is not a contract; names the key at fault.
         FileNotFoundError: there is no such file.
     """
+    return parse_contract(path, path.read_bytes())
+
+
+def parse_contract(path: Path, content: bytes) -> Contract:
+    """The contract in the content of a file; the path is for messages.
+
+    Raises:
+        ContractError: the content is not a contract; names the key at fault.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
-    except (yaml.YAMLError, ValueError) as error:
+        document = yaml.load(content.decode("utf-8-sig"), Loader=loader)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ContractError(path, "the file", f"is not YAML: {_yaml_problem(error)}") from error
     return _contract(path, document)
 
 
 def save_contract(contract: Contract, path: Path) -> None:
     """Write a contract whole, in place of the one that is there."""
-    _draft(contract, path).replace(path)
+    replace_file(path, contract_text(contract))
 
 
 def create_contract(contract: Contract, path: Path) -> bool:
@@ -136,7 +157,21 @@ def create_contract(contract: Contract, path: Path) -> bool:
     Returns:
         Whether it was written; of several workers at once, one is told so.
     """
-    draft = _draft(contract, path)
+    return create_file(path, contract_text(contract))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole, in place of the one that is there."""
+    draft = _draft(path, text)
+    try:
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def create_file(path: Path, text: str) -> bool:
+    """Write a file whole unless there is one already; says whether it was written."""
+    draft = _draft(path, text)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -150,18 +185,31 @@ def create_contract(contract: Contract, path: Path) -> bool:
     return True
 
 
-def _draft(contract: Contract, path: Path) -> Path:
-    """A finished contract beside its place, under a name of its own."""
+def _draft(path: Path, text: str) -> Path:
+    """A finished file beside its place, under a name of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
+def contract_text(contract: Contract) -> str:
+    """The content of a contract's file, as it is written anew."""
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     document = contract_document(contract)
     text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     dataset = shlex.quote(re.sub(r"\s+", " ", contract.dataset))
-    draft.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
-    return draft
+    said = _READING_HEADER if "reading" in document else ""
+    return _HEADER.format(dataset=dataset) + said + text
 
 
 def contract_document(contract: Contract) -> dict[str, Any]:
@@ -171,6 +219,7 @@ def contract_document(contract: Contract) -> dict[str, Any]:
         "dataset": contract.dataset,
         "version": contract.version,
         "status": contract.status,
+        **({"reading": contract.reading.to_document()} if contract.reading != NOTHING_SAID else {}),
         "columns": [_plain(rule) for rule in contract.columns],
     }
 
@@ -202,7 +251,7 @@ def _yaml_problem(error: Exception) -> str:
 
 def _contract(path: Path, document: Any) -> Contract:
     top = _mapping(path, "the file", document)
-    _known(path, "", top, {"schema_version", "dataset", "version", "status", "columns"})
+    _known(path, "", top, {"schema_version", "dataset", "version", "status", "reading", "columns"})
     if top.get("schema_version") != SCHEMA_VERSION:
         raise ContractError(path, "schema_version", f"must be {SCHEMA_VERSION}")
     version = top.get("version")
@@ -221,7 +270,20 @@ def _contract(path: Path, document: Any) -> Contract:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise ContractError(path, f"columns[{n}].name", f"{name!r} is listed twice")
-    return Contract(dataset, rules, version, status)
+    return Contract(dataset, rules, version, status, _reading(path, top.get("reading")))
+
+
+def _reading(path: Path, said: Any) -> ReadingOptions:
+    if said is None:
+        return NOTHING_SAID
+    try:
+        options = parse_options(said)
+    except OptionsError as error:
+        raise ContractError(path, f"reading.{error.key}", error.problem) from error
+    if options.columns:
+        raise ContractError(path, "reading.columns", "belongs below the contract's own columns")
+    # Columns are an empty mapping whatever its class, or equal options would differ.
+    return replace(options, columns={})
 
 
 def _rule(path: Path, place: str, entry: Any) -> ColumnRule:

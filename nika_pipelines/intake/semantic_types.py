@@ -14,6 +14,14 @@ from nika_pipelines.sql import literal
 PERSONAL_TYPES: frozenset[SemanticType] = frozenset({"email", "phone", "name"})
 """Meanings that are personal by themselves; ids are when they are numbers of a person."""
 
+_USUAL_MEANINGS: dict[ColumnType, SemanticType] = {
+    "text": "text",
+    "integer": "measure",
+    "float": "measure",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "date",
+}
 _NEARLY_ALL = 0.95
 _MOST_CATEGORIES = 50
 _LONGEST_CATEGORY = 64
@@ -107,6 +115,11 @@ def semantic_type(
     if column_type == "text":
         return _of_text(words, facts)
     return _of_number(column_type, words, unit, facts)
+
+
+def usual_meaning(column_type: ColumnType) -> SemanticType:
+    """What values of a type mean when nothing else is known."""
+    return _USUAL_MEANINGS[column_type]
 
 
 def is_personal(meaning: SemanticType, name: str, facts: Mapping[str, Any]) -> bool:

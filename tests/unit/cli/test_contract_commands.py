@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from nika_pipelines.cli import app
-from nika_pipelines.intake.contract import load_contract, save_contract
+from nika_pipelines.intake.contract_file import load_contract, save_contract
 from nika_pipelines.intake.contract_file import ColumnRule, Contract
 from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.settings import load_settings

@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from text_tables import engine, write_text_table
 
 from nika_pipelines.intake import contract as contracts
-from nika_pipelines.intake.codes import IntakeFault, UploadRejected
+from nika_pipelines.intake import (
+    contract_check,
+    contract_file,
+    contract_history,
+    contract_inference,
+)
+from nika_pipelines.intake.codes import IntakeFault
 from nika_pipelines.intake.column_types import infer_columns
-from nika_pipelines.intake.contract import ColumnRule, Contract, ContractError
+from nika_pipelines.intake.contract_file import ColumnRule, Contract, ContractError
 from nika_pipelines.intake.identity import contract_options
 from nika_pipelines.intake.records import Column
 from nika_pipelines.intake.typed_table import cast_table
@@ -42,7 +48,7 @@ NAMES = [rule.name for rule in RULES.columns]
 
 def table_of(folder: Path, rows: list[tuple[str | None, ...]]) -> Path:
     text = write_text_table(folder / "text.parquet", NAMES, rows)
-    columns = contracts.columns_by_contract(RULES, NAMES, NAMES)
+    columns = [rule.column(rule.name) for rule in RULES.columns]
     with engine() as con:
         cast_table(con, text, columns, folder / "table.parquet", folder / "rejects.parquet")
     return folder / "table.parquet"
@@ -53,8 +59,8 @@ def infer(folder: Path, names: list[str], rows: list[tuple[str | None, ...]]) ->
     with engine() as con:
         columns, _ = infer_columns(con, text, names, names, Settings())
         cast_table(con, text, columns, folder / "table.parquet", folder / "rejects.parquet")
-        contract = contracts.infer_contract("d", columns, con, folder / "table.parquet")
-        return contract, contracts.validate(contract, folder / "table.parquet", con)
+        contract = contract_inference.infer_contract("d", columns, con, folder / "table.parquet")
+        return contract, contract_check.validate(contract, folder / "table.parquet", con)
 
 
 cells = st.sampled_from([None, "0", "1", "-3", "17.25", "a", "B", "2024-05-01", "true", "no", ""])
@@ -113,9 +119,9 @@ def test_a_contract_survives_its_file(
         status="accepted",
     )
 
-    contracts.save_contract(contract, tmp_path / "d.yaml")
+    contract_file.save_contract(contract, tmp_path / "d.yaml")
 
-    assert contracts.load_contract(tmp_path / "d.yaml") == contract
+    assert contract_file.load_contract(tmp_path / "d.yaml") == contract
     assert [path.name for path in tmp_path.iterdir()] == ["d.yaml"]
 
 
@@ -149,7 +155,7 @@ def test_a_mistake_names_the_file_and_the_key(tmp_path: Path, text: str, key: st
     path.write_text(text, encoding="utf-8")
 
     with pytest.raises(ContractError) as caught:
-        contracts.load_contract(path)
+        contract_file.load_contract(path)
 
     assert caught.value.key == key
     assert str(caught.value).startswith(f"sales.yaml: {key}: ")
@@ -159,7 +165,7 @@ def test_a_date_without_quotes_is_a_date(tmp_path: Path) -> None:
     path = tmp_path / "d.yaml"
     path.write_text(HEAD + "columns: [{name: a, type: date, ge: 2024-01-31}]", encoding="utf-8")
 
-    assert contracts.load_contract(path).columns[0].ge == "2024-01-31"
+    assert contract_file.load_contract(path).columns[0].ge == "2024-01-31"
 
 
 def test_every_broken_rule_is_found_with_its_rows(tmp_path: Path) -> None:
@@ -173,7 +179,7 @@ def test_every_broken_rule_is_found_with_its_rows(tmp_path: Path) -> None:
     )
 
     with engine() as con:
-        outcome = contracts.validate(RULES, table, con)
+        outcome = contract_check.validate(RULES, table, con)
 
     found = {(v.column, v.check): (list(v.rows), v.examples) for v in outcome.violations}
     assert found == {
@@ -207,12 +213,12 @@ def test_batches_and_queries_find_what_pandera_finds_in_the_whole_frame(
 
     table = table_of(tmp_path, rows)
     with engine() as con:
-        ((_, frame),) = contracts.frame_batches(RULES, table, con)
-        outcome = contracts.validate(RULES, table, con)
+        ((_, frame),) = contract_check.frame_batches(RULES, table, con)
+        outcome = contract_check.validate(RULES, table, con)
 
     expected: set[tuple[str, str, int]] = set()
     try:
-        contracts.to_pandera(RULES).validate(frame, lazy=True)
+        contract_check.to_pandera(RULES).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         renamed = {"not_nullable": "nullable", "field_uniqueness": "unique"}
         expected = {
@@ -225,7 +231,7 @@ def test_batches_and_queries_find_what_pandera_finds_in_the_whole_frame(
         for row in violation.rows
     }
     with engine() as con:
-        counted = contracts.count_violations(RULES, table, con)
+        counted = contract_check.count_violations(RULES, table, con)
     facts = [(v.column, v.check, v.count, v.examples) for v in outcome.violations]
     assert [(v.column, v.check, v.count, v.examples) for v in counted.violations] == facts
     assert all(len(v.rows) == v.count for v in outcome.violations)
@@ -235,13 +241,13 @@ def test_batches_and_queries_find_what_pandera_finds_in_the_whole_frame(
 def test_violations_keep_their_place_across_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contracts, "_CELLS_PER_BATCH", 1)
+    monkeypatch.setattr(contract_check, "_CELLS_PER_BATCH", 1)
     bad = {7, 1500, 2999}
     rows = [("99" if n in bad else "1", None, None, None, None, "true") for n in range(3000)]
     table = table_of(tmp_path, rows)
 
     with engine() as con:
-        (violation,) = contracts.validate(RULES, table, con).violations
+        (violation,) = contract_check.validate(RULES, table, con).violations
 
     assert set(violation.rows) == bad
 
@@ -249,13 +255,13 @@ def test_violations_keep_their_place_across_batches(
 def test_no_more_rows_are_looked_at_once_enough_are_bad(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contracts, "_CELLS_PER_BATCH", 1)
+    monkeypatch.setattr(contract_check, "_CELLS_PER_BATCH", 1)
     rows = [("99", None, None, None, None, "true")] * 3000
     table = table_of(tmp_path, rows)
 
     with engine() as con:
-        whole = contracts.validate(RULES, table, con, most_bad_rows=3000)
-        stopped = contracts.validate(RULES, table, con, most_bad_rows=1500)
+        whole = contract_check.validate(RULES, table, con, most_bad_rows=3000)
+        stopped = contract_check.validate(RULES, table, con, most_bad_rows=1500)
 
     assert (whole.complete, [v.count for v in whole.violations]) == (True, [3000])
     assert (stopped.complete, [v.count for v in stopped.violations]) == (False, [2000])
@@ -266,7 +272,7 @@ def test_a_table_of_other_types_is_our_fault(tmp_path: Path) -> None:
     other = replace(RULES, columns=(ColumnRule("n", "float"), *RULES.columns[1:]))
 
     with engine() as con, pytest.raises(IntakeFault, match="not the contract's"):
-        contracts.count_violations(other, table, con)
+        contract_check.count_violations(other, table, con)
 
 
 def test_of_several_workers_one_creates_the_contract(tmp_path: Path) -> None:
@@ -275,10 +281,10 @@ def test_of_several_workers_one_creates_the_contract(tmp_path: Path) -> None:
     path = tmp_path / "north" / "d.yaml"
     drafts = [replace(RULES, version=n) for n in range(1, 17)]
     with ThreadPoolExecutor(8) as workers:
-        told = list(workers.map(lambda one: contracts.create_contract(one, path), drafts))
+        told = list(workers.map(lambda one: contract_file.create_contract(one, path), drafts))
 
     (winner,) = (one for one, created in zip(drafts, told, strict=True) if created)
-    assert contracts.load_contract(path) == winner
+    assert contract_file.load_contract(path) == winner
     assert [one.name for one in path.parent.iterdir()] == ["d.yaml"]
 
 
@@ -291,22 +297,27 @@ def test_without_hard_links_a_contract_is_created_once_as_well(
     monkeypatch.setattr("os.link", refuse)
     path = tmp_path / "d.yaml"
 
-    assert contracts.create_contract(RULES, path)
-    assert not contracts.create_contract(replace(RULES, version=2), path)
-    assert contracts.load_contract(path) == RULES
+    assert contract_file.create_contract(RULES, path)
+    assert not contract_file.create_contract(replace(RULES, version=2), path)
+    assert contract_file.load_contract(path) == RULES
     assert [one.name for one in tmp_path.iterdir()] == ["d.yaml"]
 
 
 def test_other_columns_break_the_contract_and_another_order_does_not() -> None:
-    columns = contracts.columns_by_contract(RULES, NAMES[::-1], NAMES[::-1])
-    assert [column.name for column in columns] == NAMES[::-1]
+    assert not contracts.column_set(RULES, NAMES[::-1]).is_broken
 
-    with pytest.raises(UploadRejected) as caught:
-        contracts.columns_by_contract(RULES, [*NAMES[1:], "new"], [*NAMES[1:], "new"])
+    found = contracts.column_set(RULES, ["N.", *NAMES[1:-1], "colour"])
+    refusal = contracts.broken_columns(RULES, found)
 
-    assert caught.value.code == "CONTRACT_BROKEN"
-    assert caught.value.details == {"missing_columns": ["n"], "extra_columns": ["new"]}
-    assert "missing: 'n'; not in the contract: 'new'" in caught.value.message
+    assert refusal.code == "CONTRACT_BROKEN"
+    assert refusal.details == {
+        "missing_columns": ["n", "ok"],
+        "extra_columns": ["N.", "colour"],
+        "closest_columns": {"N.": "n"},
+        "contract_version": 1,
+    }
+    assert "missing: 'n', 'ok'; not in the contract: 'N.', 'colour'" in refusal.message
+    assert "'N.' resembles 'n'" in refusal.message
 
 
 def test_a_difference_is_told_in_sentences() -> None:
@@ -322,17 +333,17 @@ def test_a_difference_is_told_in_sentences() -> None:
         "the columns come in another order",
     ]
     assert contracts.diff_contract(
-        RULES, contracts.columns_by_contract(RULES, NAMES, NAMES)
+        RULES, [rule.column(rule.name) for rule in RULES.columns]
     ).lines() == []  # fmt: skip
 
 
 def test_accepting_makes_a_new_version_once(tmp_path: Path) -> None:
     path = tmp_path / "d.yaml"
-    contracts.save_contract(RULES, path)
+    contract_file.save_contract(RULES, path)
 
-    assert contracts.accept(path).version == 2
-    assert contracts.accept(path).version == 2
-    assert contracts.load_contract(path) == replace(RULES, version=2, status="accepted")
+    assert contract_history.accept(path).version == 2
+    assert contract_history.accept(path).version == 2
+    assert contract_file.load_contract(path) == replace(RULES, version=2, status="accepted")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +362,7 @@ def test_broken_yaml_is_told_on_one_line_with_its_place(
     path.write_text(text, encoding="utf-8")
 
     with pytest.raises(ContractError) as caught:
-        contracts.load_contract(path)
+        contract_file.load_contract(path)
 
     assert str(caught.value).startswith(f"sales.yaml: the file: is not YAML: {place}")
     assert "\n" not in str(caught.value)
@@ -361,9 +372,9 @@ def test_the_version_that_will_apply_is_part_of_an_upload_s_options(tmp_path: Pa
     path = tmp_path / "d.yaml"
     assert contract_options(path) == "contract 1"
 
-    contracts.save_contract(RULES, path)
+    contract_file.save_contract(RULES, path)
     assert contract_options(path) == "contract 1"
-    contracts.accept(path)
+    contract_history.accept(path)
     assert contract_options(path) == "contract 2"
 
     path.write_text("a: [", encoding="utf-8")
@@ -383,7 +394,7 @@ def test_reading_the_version_loads_no_heavy_library() -> None:
 
 
 def test_the_command_in_the_header_survives_a_dataset_with_spaces(tmp_path: Path) -> None:
-    contracts.save_contract(replace(RULES, dataset="my sales; rm"), tmp_path / "d.yaml")
+    contract_file.save_contract(replace(RULES, dataset="my sales; rm"), tmp_path / "d.yaml")
 
     assert "`nika contract accept 'my sales; rm'`" in (tmp_path / "d.yaml").read_text("utf-8")
 
@@ -398,7 +409,7 @@ def test_slack_only_widens_and_never_crosses_zero(low: int | None, high: int | N
         low, high = high, low
     rule = ColumnRule("n", "integer", "measure", ge=low, le=high)
 
-    (wide,) = contracts.with_slack(Contract("d", (rule,))).columns
+    (wide,) = contract_inference.with_slack(Contract("d", (rule,))).columns
 
     if low is None or high is None:
         assert wide == rule

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nika_pipelines.engine import connect
-from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake import contract_file
 from nika_pipelines.intake import deadline, survey, typed_table
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import check_time, interruptible, time_limit
@@ -64,7 +64,7 @@ def test_a_drifting_file_is_judged_about_as_fast_as_it_is_cast(tmp_path: Path) -
 
     assert [warning.code for warning in report.warnings] == ["NEW_VALUES"] * 20
     assert "60,000 values above" in report.warnings[0].message
-    assert contracts.load_contract(path).version == 1
+    assert contract_file.load_contract(path).version == 1
     # Twice as long; with every failure written down by Pandera, eight times and more.
     assert seconds["contract"] < 5 * seconds["casting"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from text_tables import engine, write_text_table
 
-from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake import contract_history
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.column_types import infer_columns
 from nika_pipelines.intake.records import Column, IntakeReport
@@ -125,7 +125,7 @@ def test_a_mended_file_is_told_that_only_the_contract_keeps_it_text(tmp_path: Pa
 
     (message,) = [one.message for one in report.warnings if one.code == "FORMAT_MISMATCH"]
     assert "30 of 30 values (100 %) are float, but the contract says text" in message
-    contracts.accept(tmp_path / "sales.yaml")
+    contract_history.accept(tmp_path / "sales.yaml")
     assert not take(tmp_path, good, 3).warnings
 
 
@@ -151,5 +151,5 @@ def test_a_file_that_breaks_its_contract_names_the_first_rows(tmp_path: Path) ->
     with pytest.raises(UploadRejected) as refusal:
         take(tmp_path, spoiled(good, *range(10, 20)), 2)
 
-    assert "line 12, column 'amount': 'oops' (not float)" in refusal.value.message
+    assert "line 12 (row 11), column 'amount': 'oops' (not float)" in refusal.value.message
     assert refusal.value.details["first_lines"] == [12, 13, 14]

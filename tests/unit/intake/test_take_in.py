@@ -9,9 +9,8 @@ import jsonschema
 import pytest
 from text_tables import stored
 
-from nika_pipelines.intake import contract as contracts
+from nika_pipelines.intake import contract_check, contract_file, contract_history, typed_table
 from nika_pipelines.intake import take_in as module
-from nika_pipelines.intake import typed_table
 from nika_pipelines.intake.codes import FILE_CODES, IntakeFault, UploadRejected
 from nika_pipelines.intake.documents import reason_document
 from nika_pipelines.intake.records import IntakeReport
@@ -29,7 +28,7 @@ def schema(name: str) -> Any:
 
 def take(folder: Path, text: str, number: int = 1) -> IntakeReport:
     """Take in one file of the dataset ``shops``; its folder is named by the number."""
-    source = folder / "shops.csv"
+    source = folder / f"shops_{number}.csv"
     source.write_text(text, encoding="utf-8", newline="")
     out = folder / str(number)
     out.mkdir()
@@ -60,7 +59,7 @@ def test_a_file_becomes_a_table_its_rejects_and_a_document(tmp_path: Path) -> No
     assert told == ["reading", "typing", "casting", "contract", "writing"]
     assert report.n_rows == len(stored(report.table_parquet)) == 99
     assert stored(report.table_parquet)[40:42] == [("s40", 40.5, "a"), ("s42", 42.5, "a")]
-    assert rejects_of(report) == [(43, "amount", "CAST", "not float", "oops")]
+    assert rejects_of(report) == [(43, "amount", "CAST", "not float", "oops", 42)]
     assert report.rejects_by_code == {"CAST": 1}
     assert report.balance.closes
     assert (report.balance.accepted, report.balance.rejected) == (99, 1)
@@ -73,7 +72,7 @@ def test_a_file_becomes_a_table_its_rejects_and_a_document(tmp_path: Path) -> No
 
 def test_the_first_file_writes_the_contract_and_the_next_is_read_by_it(tmp_path: Path) -> None:
     take(tmp_path, SHOPS)
-    contract = contracts.load_contract(tmp_path / "contracts/shops.yaml")
+    contract = contract_file.load_contract(tmp_path / "contracts/shops.yaml")
     assert (contract.version, contract.status) == (1, "inferred")
 
     # On its own this file would have whole amounts; the contract says float.
@@ -88,7 +87,7 @@ def test_the_first_file_writes_the_contract_and_the_next_is_read_by_it(tmp_path:
 
 def test_an_accepted_contract_rejects_the_rows_that_break_it(tmp_path: Path) -> None:
     take(tmp_path, SHOPS)
-    contracts.accept(tmp_path / "contracts/shops.yaml")
+    contract_history.accept(tmp_path / "contracts/shops.yaml")
     rows = [f"t{n},{n},a" for n in range(20)]
     rows[3] = "t3,oops,a"
     rows[5] = "t5,900,zebra"
@@ -105,10 +104,10 @@ def test_an_accepted_contract_rejects_the_rows_that_break_it(tmp_path: Path) -> 
         (7, "amount", "CONTRACT"),
         (11, "shop", "DUPLICATE"),
     ]
-    reason, raw = rejects_of(report)[2][3:]
+    reason, raw, row = rejects_of(report)[2][3:]
     assert "amount: le 99.5" in reason
     assert "kind: isin a, b" in reason
-    assert raw == "900"
+    assert (raw, row) == ("900", 6)
     assert report.n_rows == len(stored(report.table_parquet)) == 16
     assert (report.balance.rejected, report.balance.closes) == (4, True)
     assert [row[0] for row in stored(report.table_parquet)][:4] == ["t1", "t2", "t4", "t6"]
@@ -129,19 +128,19 @@ def test_too_many_bad_rows_and_other_columns_break_the_contract(tmp_path: Path) 
 def test_a_first_file_that_is_overtaken_is_read_by_the_contract_of_the_quicker_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    infer = module.infer_columns
+    infer = module.settle_columns
 
     def overtaken(*arguments: Any) -> Any:
-        monkeypatch.setattr(module, "infer_columns", infer)
+        monkeypatch.setattr(module, "settle_columns", infer)
         take(tmp_path, SHOPS, 2)
         return infer(*arguments)
 
-    monkeypatch.setattr(module, "infer_columns", overtaken)
+    monkeypatch.setattr(module, "settle_columns", overtaken)
 
     # On its own this file would have whole amounts; the quicker one's contract says float.
     report = take(tmp_path, "shop,amount,kind\n" + "s1,7,a\n" * 20 + "s2,oops,a\n", 1)
 
-    contract = contracts.load_contract(tmp_path / "contracts/shops.yaml")
+    contract = contract_file.load_contract(tmp_path / "contracts/shops.yaml")
     assert [(rule.name, rule.type) for rule in contract.columns][1] == ("amount", "float")
     assert contract.columns[1].le == 99.5
     assert stored(report.table_parquet) == [("s1", 7.0, "a")] * 20
@@ -154,15 +153,15 @@ def test_a_file_that_breaks_an_accepted_contract_all_over_is_refused_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(tmp_path, SHOPS)
-    contracts.accept(tmp_path / "contracts/shops.yaml")
-    monkeypatch.setattr(contracts, "_CELLS_PER_BATCH", 1)
+    contract_history.accept(tmp_path / "contracts/shops.yaml")
+    monkeypatch.setattr(contract_check, "_CELLS_PER_BATCH", 1)
     rows = "".join(f"t{n},{n + 500}.5,a\n" for n in range(5_000))
 
     with pytest.raises(UploadRejected, match="At least 2,000 of 5,000 rows") as caught:
         take(tmp_path, "shop,amount,kind\n" + rows, 2)
 
     assert caught.value.code == "CONTRACT_BROKEN"
-    assert "line 2, column 'amount': '500.5' (amount: le 99.5)" in caught.value.message
+    assert "line 2 (row 1), column 'amount': '500.5' (amount: le 99.5)" in caught.value.message
 
 
 def test_a_refused_first_file_leaves_no_contract(tmp_path: Path) -> None:
@@ -199,8 +198,8 @@ def test_a_wide_table_is_cast_in_slices_without_losing_a_row(
 
     assert (report.n_rows, report.rejects_by_code) == (2997, {"CAST": 2})
     assert rejects_of(report) == [
-        (22, "misfit", "CAST", "not float; all misfits: misfit, c7", "bad"),
-        (2502, "c4", "CAST", "not float", "bad"),
+        (22, "misfit", "CAST", "not float; all misfits: misfit, c7", "bad", 21),
+        (2502, "c4", "CAST", "not float", "bad", 2501),
     ]
     good = [row for row in rows if "bad" not in row]
     assert stored(report.table_parquet) == [tuple(map(float, row)) for row in good]
@@ -292,7 +291,7 @@ def test_typing_that_loses_rows_is_our_fault_and_not_the_files(
     assert caught.value.details == {"expected": 100, "found": 98}
 
     with pytest.raises(IntakeFault):
-        inspect(tmp_path / "shops.csv", "shops.csv", tmp_path, Settings())
+        inspect(tmp_path / "shops_1.csv", "shops.csv", tmp_path, Settings())
     assert not (tmp_path / "intake.json").exists()
 
 
@@ -315,7 +314,7 @@ def test_new_values_are_told_in_words_and_a_little_beyond_the_range_not_at_all(
 
 def test_an_accepted_range_is_exact(tmp_path: Path) -> None:
     take(tmp_path, SHOPS)
-    contracts.accept(tmp_path / "contracts/shops.yaml")
+    contract_history.accept(tmp_path / "contracts/shops.yaml")
 
     report = take(tmp_path, SHOPS.replace("99.5", "100.5"), 2)
 
