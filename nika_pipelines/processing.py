@@ -85,8 +85,10 @@ def run_now(
         OSError: a file cannot be read; nothing of its group was processed.
     """
     prepare_environment(settings)
+    from resources.leftovers import LeftoverSweep
     from resources.workspace import open_workspace
 
+    LeftoverSweep(settings.data).run_when_due()
     upload_ids: list[str] = []
     with open_workspace(settings) as workspace:
         with _watching(workspace, upload_ids, len(files), on_event):

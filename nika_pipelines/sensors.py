@@ -5,8 +5,11 @@ tried again at the next look.
 """
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from assets.batches import ATTEMPT_TAG, BATCH_TAG
 from nika_pipelines.feeds import FEEDS, Feed
@@ -18,6 +21,7 @@ from nika_pipelines.jobs import INGEST_JOBS
 from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import load_settings
 from resources.ledger import later, utc_now
+from resources.leftovers import LeftoverSweep
 from resources.workspace import Workspace
 
 
@@ -31,7 +35,19 @@ from resources.workspace import Workspace
 def inbox_sensor(
     context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.SensorResult | dg.SkipReason:
-    """List, plan, emit, feed by feed."""
+    """List, plan, emit, feed by feed; without room or a ledger, try again at the next look."""
+    for leftover in _sweep(workspace.settings.data).run_when_due():
+        context.log.info("removed %s, which a killed process left", display_name(leftover.name))
+    try:
+        return _look_and_offer(context, workspace)
+    except (OSError, DBAPIError) as error:
+        context.log.warning("nothing can be taken now, trying again: %s", error)
+        return dg.SkipReason(f"nothing can be taken now: {error}")
+
+
+def _look_and_offer(
+    context: dg.SensorEvaluationContext, workspace: Workspace
+) -> dg.SensorResult | dg.SkipReason:
     requests: list[dg.RunRequest] = []
     new_partitions: list[dg.AddDynamicPartitionsRequest] = []
     settling = 0
@@ -76,6 +92,11 @@ def partition_range_tags(upload_ids: Sequence[str]) -> dict[str, str]:
         "dagster/asset_partition_range_start": upload_ids[0],
         "dagster/asset_partition_range_end": upload_ids[-1],
     }
+
+
+@cache
+def _sweep(data: Path) -> LeftoverSweep:
+    return LeftoverSweep(data)
 
 
 def _look(context: dg.SensorEvaluationContext, workspace: Workspace, feed: Feed) -> int:

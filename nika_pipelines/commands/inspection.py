@@ -19,6 +19,8 @@ from nika_pipelines.commands.paths import one_file
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nika_pipelines.settings import Settings
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -27,15 +29,13 @@ def inspect_file(
     out: Annotated[Path, typer.Option(help="Folder for table.csv and intake.json.")],
     as_json: Json = False,
 ) -> None:
-    """Read a file as intake would, without processing it: writes table.csv and intake.json."""
+    """Read a file and its sidecar as intake would: writes table.csv and intake.json."""
     settings = settings_in_force()
     with document(as_json) as emit:
         source = one_file(file)
-        from nika_pipelines.intake.take_in import inspect
-
         try:
             out.mkdir(parents=True, exist_ok=True)
-            inspect(source, file.name, out, settings)
+            _inspect(source, out, settings)
         except OSError as error:
             messages().print(f"[red]{plain(error)}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
@@ -49,6 +49,25 @@ def inspect_file(
             _print_intake(intake, out, output())
         accepted = intake["status"] == "accepted"
         raise typer.Exit(ExitCode.DONE if accepted else ExitCode.QUARANTINED)
+
+
+def _inspect(source: Path, out: Path, settings: "Settings") -> None:
+    from nika_pipelines.intake.codes import UploadRejected
+    from nika_pipelines.intake.documents import quarantined_document, write_document
+    from nika_pipelines.intake.reading_options import NOTHING_SAID
+    from nika_pipelines.intake.take_in import inspect
+    from resources.leftovers import remove_leftovers
+    from resources.sidecars import beside
+
+    remove_leftovers(out.glob(".inspect-*"))
+    try:
+        sidecar = beside(source)
+        options = NOTHING_SAID if sidecar is None else sidecar.options()
+    except UploadRejected as error:
+        (out / "table.csv").unlink(missing_ok=True)
+        write_document(out / "intake.json", quarantined_document(error))
+    else:
+        inspect(source, source.name, out, settings, options)
 
 
 def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None:

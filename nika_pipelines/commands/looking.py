@@ -21,8 +21,6 @@ from nika_pipelines.intake.states import Upload, UploadState
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nika_pipelines.settings import Settings
-
 _TOP_FINDINGS = 5
 _LISTED = (
     "upload_id", "feed", "original_name", "dataset", "tag", "version", "state", "error_code",
@@ -62,15 +60,13 @@ def show(
     with document(as_json) as emit:
         upload = find_upload(upload_id, settings)
         outcome = outcome_of(upload, settings.data)
-        history = _history(upload, settings)
-        emit(_full_record(outcome, history))
+        with opened_ledger(settings) as ledger:
+            history = ledger.transitions(upload.upload_id)
+            repeats = ledger.repeats_of(upload.upload_id)
+        emit(_full_record(outcome, history) | _repeats_record(upload, repeats))
         if not as_json:
             _print_upload(outcome, history, output())
-
-
-def _history(upload: Upload, settings: "Settings") -> list[tuple[UploadState, str]]:
-    with opened_ledger(settings) as ledger:
-        return ledger.transitions(upload.upload_id)
+            _print_repeats(upload, repeats, output())
 
 
 def _record(upload: Upload) -> dict[str, Any]:
@@ -93,6 +89,29 @@ def _full_record(outcome: Outcome, history: list[tuple[UploadState, str]]) -> di
             "details": reason.get("details"),
         }
     )
+
+
+def _repeats_record(upload: Upload, repeats: list[Upload]) -> dict[str, Any]:
+    records = [
+        {
+            "upload_id": one.upload_id,
+            "original_name": one.original_name,
+            "tag": one.tag,
+            "received_at": one.received_at,
+        }
+        for one in repeats
+    ]
+    are_aliases = [_is_alias(one, upload) for one in repeats]
+    return {
+        "aliases": [one for one, is_alias in zip(records, are_aliases, strict=True) if is_alias],
+        "duplicates": [
+            one for one, is_alias in zip(records, are_aliases, strict=True) if not is_alias
+        ],
+    }
+
+
+def _is_alias(upload: Upload, original: Upload) -> bool:
+    return (upload.original_name, upload.tag) != (original.original_name, original.tag)
 
 
 def _top_findings(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -156,6 +175,16 @@ def _print_upload(
         before = state
 
 
+def _print_repeats(upload: Upload, repeats: list[Upload], console: "Console") -> None:
+    if not repeats:
+        return
+    console.print("\n[bold]The same content came again[/]")
+    for one in repeats:
+        folder = f"{one.tag}/" if one.tag else ""
+        told = f"alias {folder}{one.original_name}" if _is_alias(one, upload) else "same name"
+        console.print(f"  {plain(one.upload_id)}  {plain(told)}", soft_wrap=True)
+
+
 def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
     from rich.table import Table
 
@@ -168,6 +197,7 @@ def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
         "Size": None if upload.size_bytes is None else f"{upload.size_bytes:,} bytes",
         "SHA-256": upload.sha256,
         "Duplicate of": upload.duplicate_of,
+        "Remark": upload.message if upload.error_code is None else None,
         "Rows": number(metrics.get("accepted_records"), "{:,}", missing=""),
         "Rejected rows": number(metrics.get("rejected_records"), "{:,}", missing=""),
         "Anomalies": number(metrics.get("anomalies_detected"), "{:,}", missing=""),

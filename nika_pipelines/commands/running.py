@@ -36,7 +36,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 
 
 def run(paths: Paths, feed: Feed = "tables", as_json: Json = False) -> None:
-    """Process files now, without `nika up`. The files stay as they are."""
+    """Process files and their sidecars now, without `nika up`. The files stay as they are."""
     settings = settings_in_force()
     with document(as_json) as emit:
         outcomes = _process(named_files(paths), feed, settings)
@@ -54,7 +54,7 @@ def drop(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy files into the inbox, where `nika up` takes them at once."""
+    """Copy files and their companions into the inbox, where `nika up` takes them at once."""
     settings = settings_in_force()
     with document(as_json) as emit:
         files = named_files(paths)
@@ -75,11 +75,14 @@ def drop(
 
 def retry(
     upload_id: Annotated[str, typer.Argument(help="The upload, as `nika list` shows it.")],
+    wait: Annotated[
+        float | None,
+        typer.Option(min=0, help="Wait up to so many seconds for a running `nika up`."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Process an upload anew, whatever became of it; a running `nika up` takes it on."""
     from nika_pipelines.operations.service import is_up
-    from nika_pipelines.processing import requeue, run_again
 
     settings = settings_in_force()
     with document(as_json) as emit:
@@ -87,24 +90,34 @@ def retry(
         if upload.state == UploadState.DELETED:
             raise typer.BadParameter(f"{upload_id} was deleted; drop its file again")
         handed_over = is_up(settings)
-        try:
-            if handed_over:
-                upload = requeue(upload.upload_id, settings)
-            else:
-                with shown_progress(1) as report:
-                    upload = run_again([upload.upload_id], settings, report)[0]
-        except _cannot_retry() as error:
-            messages().print(f"[red]{plain(error)}[/]")
-            raise typer.Exit(ExitCode.FAILED) from None
+        upload = _process_anew(upload, settings, handed_over)
+        if handed_over and wait is not None:
+            with opened_ledger(settings) as ledger:
+                (upload,) = _wait_for([upload], ledger, wait)
+        is_told = not handed_over or wait is not None
         outcome = outcome_of(upload, settings.data)
         emit(outcome.to_json())
-        if handed_over:
+        if not is_told:
             messages().print(
                 f"The running `nika up` takes it on; `nika show {upload.upload_id}` tells how it fares."
             )
         elif not as_json:
             print_outcomes([outcome], output())
-        raise typer.Exit(ExitCode.DONE if handed_over else exit_code([upload]))
+        raise typer.Exit(exit_code([upload]) if is_told else ExitCode.DONE)
+
+
+def _process_anew(upload: Upload, settings: "Settings", handed_over: bool) -> Upload:
+    """Put an upload back for a running `nika up`, or process it here."""
+    from nika_pipelines.processing import requeue, run_again
+
+    try:
+        if handed_over:
+            return requeue(upload.upload_id, settings)
+        with shown_progress(1) as report:
+            return run_again([upload.upload_id], settings, report)[0]
+    except _cannot_retry() as error:
+        messages().print(f"[red]{plain(error)}[/]")
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
 def demo(as_json: Json = False) -> None:

@@ -6,10 +6,11 @@ looks, so a finding about one counts only after the ledger was asked again.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from nika_pipelines.intake.names import path_from_text
 from nika_pipelines.intake.states import Upload, UploadState
 
 _LOOKS = 3
@@ -37,14 +38,21 @@ def misplaced(data: Path, reading: LedgerReading) -> list[str]:
     """What is wrong with the bytes of uploads, one sentence for each that is not in its place."""
     elsewhere = (UploadState.DELETED, UploadState.QUARANTINED)
     needed = {upload.sha256 for upload in reading.uploads if upload.state not in elsewhere}
-
-    def problem_of(upload: Upload) -> str | None:
-        if upload.state == UploadState.DELETED:
-            return _deletion_problem(data, upload, needed)
-        return _problem(data, upload)
-
-    found = ((u, _settled_problem(problem_of, u, reading.look_again)) for u in reading.uploads)
-    return [f"{upload.upload_id}: {problem}" for upload, problem in found if problem]
+    suspects = _problems(data, reading.uploads, needed)
+    settled: dict[str, str] = {}
+    for _ in range(_LOOKS):
+        if not suspects:
+            break
+        time.sleep(_PAUSE_SECONDS)  # one pause for all of them
+        before = {upload.upload_id: upload for upload, _problem in suspects}
+        suspects = _problems(data, _present(before, reading.look_again), needed)
+        for upload, problem in suspects:
+            if upload.updated_at == before[upload.upload_id].updated_at:
+                settled[upload.upload_id] = problem
+        suspects = [one for one in suspects if one[0].upload_id not in settled]
+    settled |= {upload.upload_id: problem for upload, problem in suspects}
+    order = [upload.upload_id for upload in reading.uploads if upload.upload_id in settled]
+    return [f"{upload_id}: {settled[upload_id]}" for upload_id in order]
 
 
 def strangers(data: Path, reading: LedgerReading) -> list[Path]:
@@ -64,24 +72,26 @@ def strangers(data: Path, reading: LedgerReading) -> list[Path]:
     return folders + archived
 
 
-def _settled_problem(
-    problem_of: Callable[[Upload], str | None],
-    upload: Upload,
-    look_again: Callable[[str], Upload | None],
-) -> str | None:
-    """What is wrong with an upload's bytes, once it has been still for a moment."""
-    problem = problem_of(upload)
-    for _ in range(_LOOKS):
-        if problem is None:
-            return None
-        time.sleep(_PAUSE_SECONDS)
-        now = look_again(upload.upload_id)
-        if now is None:
-            return None  # taken back by the inbox: the file vanished before it was moved
-        problem, before, upload = problem_of(now), upload, now
-        if problem is not None and now.updated_at == before.updated_at:
-            return problem
-    return problem
+def _problems(
+    data: Path, uploads: Iterable[Upload], needed: Set[str | None]
+) -> list[tuple[Upload, str]]:
+    def problem_of(upload: Upload) -> str | None:
+        if upload.state == UploadState.DELETED:
+            return _deletion_problem(data, upload, needed)
+        return _problem(data, upload)
+
+    found = ((upload, problem_of(upload)) for upload in uploads)
+    return [(upload, problem) for upload, problem in found if problem is not None]
+
+
+def _present(
+    upload_ids: Iterable[str], look_again: Callable[[str], Upload | None]
+) -> Iterator[Upload]:
+    """The uploads as they are now, less those that the inbox took back: their file vanished."""
+    for upload_id in upload_ids:
+        now = look_again(upload_id)
+        if now is not None:
+            yield now
 
 
 def _problem(data: Path, upload: Upload) -> str | None:
@@ -103,7 +113,8 @@ def _problem(data: Path, upload: Upload) -> str | None:
         case _:
             if claimed and quarantined:
                 return "its file is stored twice"
-            return None if claimed or quarantined or archived else "its file is nowhere"
+            is_somewhere = claimed or quarantined or archived or _lies_elsewhere(upload)
+            return None if is_somewhere else "its file is nowhere"
 
 
 def _deletion_problem(data: Path, upload: Upload, needed: Set[str | None]) -> str | None:
@@ -138,6 +149,13 @@ def _result_problem(data: Path, upload: Upload) -> str | None:
     if not reports.is_dir() or not any(reports.iterdir()):
         return "its report is missing"
     return None
+
+
+def _lies_elsewhere(upload: Upload) -> bool:
+    """Whether a file that is taken where it lies is still there to be copied."""
+    if upload.source_fingerprint is None or upload.source_path is None:
+        return False
+    return Path(path_from_text(upload.source_path)).is_file()
 
 
 def _archived(data: Path, sha256: str) -> Path:

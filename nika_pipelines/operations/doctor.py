@@ -107,8 +107,8 @@ def check_writable(data: Path) -> Check:
     try:
         data.mkdir(parents=True, exist_ok=True)
         for folder in [data, *sorted(path for path in data.iterdir() if path.is_dir())]:
-            if folder.name == "samples":
-                continue  # read only, and part of the checkout
+            if folder.name in {"samples", "inbox"}:
+                continue  # part of the checkout, and whatever is dropped into: may be read-only
             with tempfile.TemporaryFile(dir=folder, prefix=".nika-"):
                 pass
     except OSError as error:
