@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from nika_pipelines.intake.records import IntakeReport
@@ -22,6 +23,7 @@ from nika_pipelines.tables.verdict import recommendations, verdict
 
 RESULT_SCHEMA_VERSION = 1
 MOST_CHARTS = 4
+_SHEETS_TOLD = 5
 
 
 class Findings(Protocol):
@@ -68,6 +70,7 @@ def build_result(
     found = anomalies.to_json()
     records = [record | {"id": f"{upload.upload_id}/{record['id']}"} for record in found["records"]]
     axis = profile.time_axis
+    other_tables = _other_tables(intake, run)
     result: dict[str, Any] = {
         "schema_version": RESULT_SCHEMA_VERSION,
         "upload_id": upload.upload_id,
@@ -84,10 +87,10 @@ def build_result(
         "row_balance": asdict(intake.balance) | {"closes": intake.balance.closes},
         "rejects_by_code": dict(intake.rejects_by_code),
         "warnings": [asdict(warning) for warning in intake.warnings],
-        "other_tables": list(intake.other_tables),
+        "other_tables": other_tables,
         "drift": None,
         "baseline": None,
-        "notes": [*profile.notes, *found["notes"]],
+        "notes": [*_left_aside(other_tables), *profile.notes, *found["notes"]],
         "not_judged": found["not_judged"],
         "settings": dict(run.settings),
         "versions": dict(run.versions),
@@ -98,6 +101,30 @@ def build_result(
     result["verdict"] = verdict(result)
     result["recommendations"] = recommendations(result)
     return {key: without_nan(value) for key, value in result.items()}
+
+
+def _other_tables(intake: IntakeReport, run: RunFacts) -> list[dict[str, Any]]:
+    """The other sheets of a workbook; they lie beside the table."""
+    folder = PurePosixPath(run.data_files["table"] or ".").parent
+    return [
+        {**table, "parquet": table["parquet"] and str(folder / table["parquet"])}
+        for table in intake.other_tables
+    ]
+
+
+def _left_aside(other_tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence about the sheets that are not the table."""
+    if not other_tables:
+        return []
+    told = ", ".join(
+        f"{table['name'][:60]!r} ({table['rows']:,} x {table['columns']:,})"
+        for table in other_tables[:_SHEETS_TOLD]
+    )
+    more = len(other_tables) - _SHEETS_TOLD
+    told += f" and {more:,} more" if more > 0 else ""
+    kept = next((table["parquet"] for table in other_tables if table["parquet"]), None)
+    place = f" They are kept as text in {PurePosixPath(kept).parent}." if kept else ""
+    return [f"The other sheets of the workbook were not judged: {told}.{place}"]
 
 
 def _file_info(upload: UploadFacts, intake: IntakeReport) -> dict[str, Any]:

@@ -280,3 +280,20 @@ def test_a_part_that_cannot_be_judged_leaves_its_weight_to_the_others() -> None:
     assert score.parts["timeliness"].score is None
     assert score.parts["uniqueness"].score is None
     assert score.total == pytest.approx((30 + 30 + 0.15 * 80) / 0.75)
+
+
+def test_the_other_sheets_of_a_workbook_are_named_with_their_place() -> None:
+    sheets: list[dict[str, Any]] = [
+        {"name": f"S{n}", "rows": n * 1_000, "columns": 2, "parquet": f"other_tables/{n}.parquet"}
+        for n in range(7)
+    ]
+    sheets[0]["parquet"] = None
+    document = result(replace(intake(), other_tables=sheets))
+
+    assert document["other_tables"][0]["parquet"] is None
+    assert document["other_tables"][1]["parquet"] == "lake/other_tables/1.parquet"
+    assert document["notes"] == [
+        "The other sheets of the workbook were not judged: 'S0' (0 x 2), 'S1' (1,000 x 2), "
+        "'S2' (2,000 x 2), 'S3' (3,000 x 2), 'S4' (4,000 x 2) and 2 more. They are kept as text "
+        "in lake/other_tables."
+    ]
