@@ -7,7 +7,7 @@ Does not belong here: how text is cut into cells.
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,8 @@ from nika_pipelines.intake.gate import (
     control_share,
     not_text,
 )
+from nika_pipelines.intake.mixed_lines import decode_lines, is_single_byte, mixture_warning
+from nika_pipelines.intake.records import IntakeWarning
 
 CHUNK_BYTES = 1_048_576
 _GUESS_BYTES = 262_144
@@ -31,6 +33,7 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _SURE_CONFIDENCE = 0.3
 _NO_CONFIDENCE = 0.1
 _LATIN_ENCODINGS = ("cp1252", "cp850", "mac_roman", "cp1250", "iso8859-2")
@@ -52,11 +55,21 @@ _SUPERSETS = {
 
 @dataclass(frozen=True)
 class DecodedText:
-    """A file as UTF-8 without byte order mark and NULs; `removed_nuls` were cut out."""
+    """A file as UTF-8 without byte order mark and NULs.
+
+    Attributes:
+        path: the decoded file.
+        encoding: as Python names it.
+        removed_nuls: how many NULs were cut out.
+        undecodable: lines, from 1, that fit no encoding; their odd bytes are written as text.
+        warnings: what a person should know about the decoding.
+    """
 
     path: Path
     encoding: str
     removed_nuls: int = 0
+    undecodable: tuple[int, ...] = ()
+    warnings: list[IntakeWarning] = field(default_factory=list)
 
 
 @dataclass
@@ -67,18 +80,27 @@ class _Look:
     nuls: int = 0
     size: int = 0
     sample: bytes = b""
+    first_invalid: bytes = b""
     blank: bool = True
     controls: float = 0.0
 
 
-def decode_file(source: Path, work: Path) -> DecodedText:
+def decode_file(source: Path, work: Path, told: str | None = None) -> DecodedText:
     """Decode a text file; the result is the source itself when it is plain UTF-8.
 
+    Args:
+        source: the file.
+        work: a folder for the copy.
+        told: the encoding, where a person named it.
+
     Raises:
-        UploadRejected: EMPTY_FILE, NUL_PADDING, NOT_TEXT or MIXED_ENCODING.
+        UploadRejected: EMPTY_FILE, NUL_PADDING, NOT_TEXT, MIXED_ENCODING, or CONTRACT_BROKEN
+            when the file is not in the encoding that was named.
     """
     with source.open("rb") as stream:
         head = stream.read(4_096)
+    if told is not None:
+        return _decode_as_told(source, work, told, head)
     encoding = _from_bom(head) or _from_nul_pattern(head)
     if encoding is not None and encoding != "utf-8-sig":
         return _transcode(source, work, [encoding])
@@ -90,8 +112,86 @@ def decode_file(source: Path, work: Path) -> DecodedText:
         if encoding is None and not look.nuls:
             return DecodedText(source, "utf-8")
         return _transcode(source, work, [encoding or "utf-8"])
-    _refuse_mixture(look.sample, source)
+    if encoding == "utf-8-sig" or _is_mixture(look):
+        return _decode_mixture(source, work, look, encoding or "utf-8")
     return _transcode(source, work, _guesses(look.sample))
+
+
+def _decode_as_told(source: Path, work: Path, told: str, head: bytes) -> DecodedText:
+    """Decode in the encoding that a person named, or refuse."""
+    encoding, mark = codecs.lookup(told).name, _from_bom(head)
+    if mark and (mark.startswith(encoding) or encoding.startswith(mark)):
+        encoding = mark  # the same encoding with its mark, which is no text
+    if encoding == "utf-8":
+        look = _look(source)
+        if look.valid_utf8 and not look.nuls and not look.blank:
+            return DecodedText(source, "utf-8")
+    try:
+        return _transcode(source, work, [encoding])
+    except UploadRejected as refusal:
+        if refusal.code != "NOT_TEXT":
+            raise
+    line, place = _first_undecodable(source, encoding)
+    raise UploadRejected(
+        "CONTRACT_BROKEN",
+        f"The file was said to be in encoding {told}, but line {line:,} is not (the byte at "
+        f"offset {place:,} does not decode). Correct or remove `encoding: {told}`.",
+        {"encoding": told, "line": line, "offset": place},
+    )
+
+
+def _first_undecodable(source: Path, encoding: str) -> tuple[int, int]:
+    """The line and the offset of the first byte that does not decode."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    line, done = 1, 0
+    for chunk in _chunks(source):
+        pending = len(decoder.getstate()[0])
+        try:
+            line += decoder.decode(chunk).count("\n")
+        except UnicodeDecodeError as error:
+            good = error.object[: error.start].decode(encoding, "ignore")
+            return line + good.count("\n"), done - pending + error.start
+        except UnicodeError:
+            return line, done
+        done += len(chunk)
+    return line, max(0, done - 1)
+
+
+def _is_mixture(look: _Look) -> bool:
+    """Whether lines of valid multi-byte UTF-8 stand beside lines of something else."""
+    lines = [line for line in look.sample.split(b"\n") if not line.isascii()]
+    # The sample may cut its last line inside a character.
+    whole = lines[: len(lines) - 1 or 1]
+    valid = sum(1 for line in whole if _is_utf8(line))
+    return valid > 0 and valid >= 0.02 * (len(lines) - valid)
+
+
+def _decode_mixture(source: Path, work: Path, look: _Look, encoding: str) -> DecodedText:
+    """Decode line by line: what is not UTF-8 in the one encoding that fits it."""
+    lines = (look.first_invalid + b"\n" + look.sample).split(b"\n")
+    aliens = b"\n".join(line for line in lines if not _is_utf8(line))
+    other = next((name for name in _guesses(aliens) if is_single_byte(name)), "cp1252")
+    target = work / "decoded.txt"
+    count = decode_lines(_without_mark(source), target, other, _plausibility)
+    return DecodedText(
+        target,
+        _plain_name(encoding),
+        look.nuls,
+        tuple(count.undecodable),
+        [mixture_warning(count, _plain_name(other))],
+    )
+
+
+def _without_mark(source: Path) -> Iterator[bytes]:
+    chunks = _chunks(source)
+    yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
+    yield from chunks
+
+
+def _plausibility(text: str) -> float:
+    """The mean word score of the characters beyond ASCII."""
+    beyond = sum(1 for character in text if character > "\x7f")
+    return _word_score(text) / max(1, beyond)
 
 
 def _from_bom(head: bytes) -> str | None:
@@ -139,6 +239,8 @@ def _look(source: Path) -> _Look:
         look.sample += _beyond_ascii(chunk, _GUESS_BYTES - len(look.sample))
         if look.valid_utf8:
             look.valid_utf8, pending = _still_valid(decoder, chunk)
+            if not look.valid_utf8:
+                look.first_invalid = _around_invalid(chunk)
     if look.valid_utf8 and pending:
         look.valid_utf8 = False
     return look
@@ -151,6 +253,17 @@ def _still_valid(decoder: codecs.IncrementalDecoder, chunk: bytes) -> tuple[bool
     except UnicodeDecodeError:
         return False, False
     return True, bool(decoder.getstate()[0])
+
+
+def _around_invalid(chunk: bytes) -> bytes:
+    """The lines from the first one of a chunk on that is not UTF-8."""
+    begin = len(chunk[:3]) - len(chunk[:3].lstrip(_CONTINUATION_BYTES))
+    try:
+        chunk[begin:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        start = chunk.rfind(b"\n", 0, begin + error.start) + 1
+        return chunk[start : start + _GUESS_BYTES]
+    return b""
 
 
 def _beyond_ascii(chunk: bytes, room: int) -> bytes:
@@ -176,44 +289,6 @@ def _refuse_binary(look: _Look) -> None:
         )
     if look.controls > MAX_CONTROL_SHARE:
         raise not_text(look.controls)
-
-
-def _refuse_mixture(sample: bytes, source: Path) -> None:
-    """Refuse a file with lines of valid multi-byte UTF-8 and lines of something else."""
-    lines = [line for line in sample.split(b"\n") if not line.isascii()]
-    # The sample may cut its last line inside a character.
-    whole = lines[: len(lines) - 1 or 1]
-    valid = [line for line in whole if _is_utf8(line)]
-    others = len(lines) - len(valid)
-    if not valid or len(valid) < 0.02 * others:
-        return
-    other = next((line for line in whole if not _is_utf8(line)), lines[-1])
-    first_valid, first_other = _line_of(source, valid[0]), _line_of(source, other)
-    raise UploadRejected(
-        "MIXED_ENCODING",
-        f"Line {first_other:,} is not UTF-8, but line {first_valid:,} is. Of the lines beyond "
-        f"ASCII that were compared, {len(valid):,} are UTF-8 and {others:,} are not.",
-        {
-            "line": first_other,
-            "first_utf8_line": first_valid,
-            "utf8_lines": len(valid),
-            "other_lines": others,
-        },
-    )
-
-
-def _line_of(source: Path, wanted: bytes) -> int:
-    """The 1-based line in which the bytes first come; they are of one line."""
-    line, rest = 1, b""
-    for chunk in _chunks(source):
-        window = rest + chunk
-        place = window.find(wanted)
-        if place >= 0:
-            return line + window.count(b"\n", 0, place)
-        seen = max(0, len(window) - len(wanted) + 1)
-        line += window.count(b"\n", 0, seen)
-        rest = window[seen:]
-    return line
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -291,7 +366,7 @@ def _transcode(source: Path, work: Path, encodings: list[str]) -> DecodedText:
     for encoding in encodings:
         try:
             characters, nuls = _write_utf8(source, target, encoding)
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             continue
         if not characters:
             raise UploadRejected("EMPTY_FILE", "The file holds only a byte order mark or blanks.")

@@ -7,7 +7,6 @@ import duckdb
 import pytest
 
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.encoding import _line_of
 from nika_pipelines.intake.reader import read_text_table
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, TextTable
 from nika_pipelines.settings import Settings
@@ -238,7 +237,7 @@ OPEN = b'51,"a\nb",c\n52,"open,3\n'
         (rows(9) + b"\nx,y\n1,2\n3,4\n5,6\n", {}, "MULTIPLE_TABLES", 12, "In line 12, below"),
         (rows(9) + b"1,2,3,4\n" * 9, {}, "MULTIPLE_TABLES", 11, "from line 11 on"),
         (rows(9) + b"10,caf\xc3\xa9,1\n11,caf\xe9,1\n" * 4, {}, "MIXED_ENCODING", 12,
-         "Line 12 is not UTF-8, but line 11 is"),
+         "are not UTF-8, first line 12, while others are"),
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_line_at_fault(
@@ -258,11 +257,3 @@ def test_a_ragged_file_names_expected_and_found_cells(tmp_path: Path) -> None:
     assert "the 3 cells of the table: line 4 has 2, line 5 has 4, line 7 has 2" in refusal.message
     assert refusal.details["first_lines"] == {4: 2, 5: 4, 7: 2}
     assert refusal.details["limit"] == 0.2
-
-
-def test_a_line_is_found_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nika_pipelines.intake.encoding.CHUNK_BYTES", 7)
-    (tmp_path / "f").write_bytes(b"one\ntwo\nthree and more\nfour\n")
-
-    assert _line_of(tmp_path / "f", b"three and more") == 3
-    assert _line_of(tmp_path / "f", b"o") == 1
