@@ -6,7 +6,7 @@ and doing it all again finishes what was begun.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from nika_pipelines.processing import UploadBusyError
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from resources.workspace import Workspace
 
 
@@ -47,12 +49,7 @@ def planned_deletion(upload_id: str, settings: Settings) -> Deletion:
     from resources.workspace import open_workspace
 
     with open_workspace(settings) as workspace:
-        upload = workspace.ledger.get(upload_id)
-        if upload is None:
-            raise KeyError(upload_id)
-        if not upload.is_final:
-            raise _busy(upload)
-        return _deletion(workspace, upload)
+        return _planned(workspace, upload_id)
 
 
 def delete_upload(upload_id: str, settings: Settings) -> Deletion:
@@ -64,20 +61,29 @@ def delete_upload(upload_id: str, settings: Settings) -> Deletion:
         OSError: something of it cannot be deleted; what was done stays done.
     """
     prepare_environment(settings)
+    import dagster as dg
+
     from resources.workspace import open_workspace
 
-    with open_workspace(settings) as workspace:
-        deletion = planned_deletion(upload_id, settings)
-        upload = workspace.ledger.erase(upload_id)
-        if upload is None:
-            raise _busy(deletion.upload)
-        _delete_files(workspace, upload)
-        _delete_from_warehouse(workspace)
-        _delete_from_dagster(workspace, upload)
-        from assets.operations import render_digests_again
+    with open_workspace(settings) as workspace, dg.DagsterInstance.get() as instance:
+        return erase_upload(upload_id, workspace, instance)
 
-        render_digests_again(workspace, upload)
-        return Deletion(upload, deletion.paths, deletion.shared_with, deletion.repeats)
+
+def erase_upload(
+    upload_id: str, workspace: "Workspace", instance: "dg.DagsterInstance"
+) -> Deletion:
+    """Delete an upload of a workspace and an instance that are open; as `delete_upload`."""
+    from assets.operations import render_digests_again
+
+    planned = _planned(workspace, upload_id)
+    upload = workspace.ledger.erase(upload_id)
+    if upload is None:  # taken up again since
+        raise _busy(_known(workspace, upload_id))
+    _delete_files(workspace, upload)
+    _delete_from_warehouse(workspace)
+    _delete_from_dagster(workspace, instance, upload)
+    render_digests_again(workspace, upload)
+    return replace(planned, upload=upload)
 
 
 def _delete_files(workspace: "Workspace", upload: Upload) -> None:
@@ -97,24 +103,32 @@ def _delete_from_warehouse(workspace: "Workspace") -> None:
         rebuild_uploads(workspace, Warehouse(database=str(path)), FEEDS)
 
 
-def _delete_from_dagster(workspace: "Workspace", upload: Upload) -> None:
-    import dagster as dg
-
+def _delete_from_dagster(
+    workspace: "Workspace", instance: "dg.DagsterInstance", upload: Upload
+) -> None:
     from resources.run_history import erase_from_history
 
     runs = workspace.ledger.runs_of(upload.upload_id)
-    with dg.DagsterInstance.get() as instance:
-        erase_from_history(
-            instance,
-            FEEDS[upload.feed].partitions,
-            upload.upload_id,
-            list(runs),
-            [run_id for run_id, alone in runs.items() if alone],
-        )
+    erase_from_history(
+        instance,
+        FEEDS[upload.feed].partitions,
+        upload.upload_id,
+        list(runs),
+        [run_id for run_id, alone in runs.items() if alone],
+    )
 
 
-def _deletion(workspace: "Workspace", upload: Upload) -> Deletion:
-    ledger = workspace.ledger
+def _known(workspace: "Workspace", upload_id: str) -> Upload:
+    upload = workspace.ledger.get(upload_id)
+    if upload is None:
+        raise KeyError(upload_id)
+    return upload
+
+
+def _planned(workspace: "Workspace", upload_id: str) -> Deletion:
+    upload, ledger = _known(workspace, upload_id), workspace.ledger
+    if not upload.is_final:
+        raise _busy(upload)
     sharing = ledger.sharers_of(upload)
     return Deletion(
         upload=upload,

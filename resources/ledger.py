@@ -147,7 +147,7 @@ class Ledger:
             return [(UploadState(state), at) for state, at in connection.execute(query)]
 
     def runs_of(self, upload_id: str) -> dict[str, bool]:
-        """The runs that worked on an upload, each with whether it worked on no other one."""
+        """The runs that worked on an upload, each with whether no other one is left of it."""
         mine = sa.select(tables.transitions.c.run_id).where(
             tables.transitions.c.upload_id == upload_id
         )
@@ -155,7 +155,12 @@ class Ledger:
         noted = sa.select(tables.transitions.c.run_id, tables.transitions.c.upload_id)
         held = sa.select(tables.uploads.c.run_id, tables.uploads.c.upload_id)
         pairs = sa.union(noted, held).subquery()
-        others = sa.func.count().filter(pairs.c.upload_id != upload_id)
+        gone = sa.select(tables.uploads.c.upload_id).where(
+            tables.uploads.c.state == UploadState.DELETED.value
+        )
+        others = sa.func.count().filter(
+            pairs.c.upload_id != upload_id, pairs.c.upload_id.not_in(gone)
+        )
         query = (
             sa.select(pairs.c.run_id, others)
             .where(pairs.c.run_id.in_(sa.union(mine, last)))

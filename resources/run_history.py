@@ -5,7 +5,8 @@ Dagster can wipe an asset, but no single partition of one (its open-source stora
 SQLite and PostgreSQL share is used. The tables and their columns are those of the pinned Dagster.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,17 +49,9 @@ def erase_from_history(
     storage: Any = instance.event_log_storage
     for run_id in runs:
         if instance.has_run(run_id):
-            with storage.run_connection(run_id) as connection:
-                _execute(connection, upload_id, f"DELETE {_EVENTS}")
-    with storage.index_connection() as connection:
-        _execute(
-            connection,
-            upload_id,
-            f"DELETE {_TAGS}",
-            f"DELETE {_EVENTS}",
-            f"DELETE {_CHECKS}",
-            _NEWEST,
-        )
+            _execute(storage.run_connection(run_id), upload_id, [f"DELETE {_EVENTS}"])
+    everything = [f"DELETE {_TAGS}", f"DELETE {_EVENTS}", f"DELETE {_CHECKS}", _NEWEST]
+    _execute(storage.index_connection(), upload_id, everything)
     for run_id in runs_alone:
         if instance.has_run(run_id):
             instance.delete_run(run_id)
@@ -66,12 +59,25 @@ def erase_from_history(
     instance.delete_dynamic_partition(partitions, upload_id)
 
 
-def _execute(connection: Any, upload_id: str, *statements: str) -> None:
+def _execute(opening: AbstractContextManager[Any], upload_id: str, statements: list[str]) -> None:
+    """Change one database of events, so that what is deleted cannot be read from its file."""
     import sqlalchemy as sa
 
+    with opening as connection:
+        if connection.dialect.name == "sqlite":
+            # Deleted rows would stay readable in free pages of the file.
+            connection.execute(sa.text("PRAGMA secure_delete = ON"))
+        for statement, values in _with_values(statements, upload_id):
+            connection.execute(sa.text(statement), values)
     if connection.dialect.name == "sqlite":
-        # Deleted rows would stay readable in free pages of the file.
-        connection.execute(sa.text("PRAGMA secure_delete = ON"))
+        alone = connection.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with alone.connect() as connection:
+            # The write-ahead log still holds the rows as they were.
+            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+
+def _with_values(statements: list[str], upload_id: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each statement with the values of those parameters that it names."""
     literal = "".join(f"!{one}" if one in "!%_" else one for one in upload_id)
     values = {
         "upload_id": upload_id,
@@ -80,5 +86,4 @@ def _execute(connection: Any, upload_id: str, *statements: str) -> None:
         "longer": f"%{literal}-%",
     }
     for statement in statements:
-        used = {name: value for name, value in values.items() if f":{name}" in statement}
-        connection.execute(sa.text(statement), used)
+        yield statement, {key: value for key, value in values.items() if f":{key}" in statement}
