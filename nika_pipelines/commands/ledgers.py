@@ -46,7 +46,7 @@ def opened_ledger(settings: "Settings") -> Iterator["Ledger"]:
     try:
         with open_ledger(ledger_path(settings)) as ledger:
             yield ledger
-    except (LedgerVersionError, DatabaseError) as error:
+    except (LedgerVersionError, DatabaseError, sqlite3.Error) as error:
         text = getattr(error, "orig", None) or error
         messages().print(f"[red]The ledger: {plain(text)}.[/] `nika doctor` looks closer.")
         raise typer.Exit(ExitCode.FAILED) from None
