@@ -5,6 +5,7 @@ Belongs here: the vote over whole columns. Does not belong here: what a column m
 (`semantic_types`), the cast (`typed_table`), promises about later files (`contract`).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from nika_pipelines.intake.column_counts import count_rows
 from nika_pipelines.intake.column_options import overruled
 from nika_pipelines.intake.formula_cells import told_formulas
 from nika_pipelines.intake.hypotheses import PLAIN, TEXT, Evidence, Hypothesis
+from nika_pipelines.intake.masking import Masking
 from nika_pipelines.intake.near_types import NearType, near_type_warnings
 from nika_pipelines.intake.reading_options import ColumnOption
 from nika_pipelines.intake.records import Column, ColumnType, IntakeWarning
@@ -89,7 +91,8 @@ def infer_columns(
     columns = [
         overruled(column, said[n]) if n in said else column for n, column in enumerate(columns)
     ]
-    warnings += near_type_warnings(con, text_parquet, rows, near, settings)
+    masking = Masking.of(columns, settings)
+    warnings += near_type_warnings(con, text_parquet, rows, near, settings, masking)
     return columns, warnings + told_formulas(
         {
             c.name: e.facts["formulas"]
@@ -120,7 +123,8 @@ def contracted_text_warnings(
     for found in collected:
         _drop_deliberate_text(found)
     near = [_near_type(name, of, "contract") for name, of in zip(names, collected, strict=True)]
-    return near_type_warnings(con, text_parquet, rows, near, settings)
+    masking = Masking.of(columns, settings)
+    return near_type_warnings(con, text_parquet, rows, near, settings, masking)
 
 
 def _is_text(column: Column) -> bool:
@@ -285,8 +289,11 @@ def _near_type(
 
 
 def _ambiguous_date(column: Column) -> IntakeWarning:
+    other = _swapped(Hypothesis(column.type, column.format))
+    settled = {column.name: {"type": column.type, "format": other.format if other else None}}
     return IntakeWarning(
         WarningCode.AMBIGUOUS_DATE.value,
-        f"Column {column.name!r}: every date can be read day first and month first; "
-        f"it was read as {column.format}. Set the format in the contract if that is wrong.",
+        f"Column {column.name!r}: every date can be read day first and month first; it was read as "
+        f"{column.format}. If that is wrong, write into the sidecar `<file>.nika.yaml`: "
+        f"`columns: {json.dumps(settled, ensure_ascii=False)}`, or this format into the contract.",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nika_pipelines.intake.column_counts import unoptimized
 from nika_pipelines.intake.contract_check import repeated_values
 from nika_pipelines.intake.contract_file import Bound, ColumnRule, Contract
+from nika_pipelines.intake.masking import masked_text
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import Column
 from nika_pipelines.sql import identifier, parquet_rows
@@ -39,7 +40,8 @@ def infer_contract(
     """Read a first contract off a typed table, of which it is true.
 
     Ranges are promised of measures, money and ordinals, value sets of categories and ordinal
-    texts, uniqueness of ids. Dates and ids always bring new values, so they get no range.
+    texts, uniqueness of ids. Dates and ids always bring new values, so they get no range. No value
+    that tells of a person is written into a contract.
 
     Args:
         dataset: name of the dataset.
@@ -95,11 +97,13 @@ def _inferred_rules(
 
 
 def _has_range(column: Column) -> bool:
-    numeric = column.type in ("integer", "float")
+    numeric = column.type in ("integer", "float") and not column.personal
     return numeric and column.semantic_type in ("measure", "money", "ordinal")
 
 
 def _has_value_set(column: Column) -> bool:
+    if column.personal:
+        return False
     if column.type == "text":
         return column.semantic_type in ("category", "ordinal")
     return column.type == "integer" and column.semantic_type == "category"
@@ -107,6 +111,8 @@ def _has_value_set(column: Column) -> bool:
 
 def _value_set(values: list[Any] | None) -> tuple[Bound, ...] | None:
     found = sorted(value for value in values or () if value is not None)
+    if any(isinstance(value, str) and masked_text(value) != value for value in found):
+        return None
     return tuple(found) if 0 < len(found) <= _MOST_LISTED_VALUES else None
 
 

@@ -29,6 +29,12 @@ _MOST_WORDS = 4
 _MOST_DAY_DIGITS = 8
 _FRAMES_TOLD = 20
 
+_QUOTE_NO_VALUES = (
+    *(IntakeFault, UploadRejected, OSError),
+    *(TypeError, AttributeError, NameError, ImportError),
+)
+"""Errors whose quotes are names of columns, files and types."""
+
 _EMAIL = re.compile(r"([^\s@]+)@([^\s@]+)")
 _ENDING = re.compile(r"\.[A-Za-z]{2,6}$")
 _COUNTRY = re.compile(r"\s*\(?((?:\+|00)[1-9][0-9]{0,2})(?=[ ()./-])")
@@ -133,7 +139,7 @@ def masked_text(text: str) -> str:
 def error_told(error: BaseException, *, masked: bool) -> str:
     """An error as type and message; libraries quote the values that they stumble over."""
     name, text = type(error).__name__, str(error)
-    if masked and not isinstance(error, IntakeFault | UploadRejected | OSError):
+    if masked and not isinstance(error, _QUOTE_NO_VALUES):
         first_line = text.partition("\n")[0]
         text = re.sub(r"'[^']*('|$)", f"'{HIDDEN}'", first_line)
     return f"{name}: {masked_text(text) if masked else text}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nika_pipelines.intake import cell_readings
 from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.column_counts import cleaned_cells
+from nika_pipelines.intake.masking import Masking
 from nika_pipelines.intake.records import LINE_COLUMN, ColumnType, IntakeWarning
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, parquet_rows
@@ -70,6 +71,7 @@ def near_type_warnings(
     rows: int,
     columns: Sequence[NearType],
     settings: Settings,
+    masking: Masking,
 ) -> list[IntakeWarning]:
     """Warn of text columns that are nearly typed, with the first cells at fault.
 
@@ -79,10 +81,11 @@ def near_type_warnings(
         rows: how many rows it has.
         columns: candidates, in the table's order.
         settings: shares of the vote and of rejected rows.
+        masking: how the cells at fault are shown.
     """
     told = [column for column in columns if column.is_worth_telling]
     messages = [
-        _message(column, _examples(con, text_parquet, column), rows, settings)
+        _message(column, _shown(con, text_parquet, column, masking), rows, settings)
         for column in told[:_COLUMNS_TOLD]
     ]
     more = ", ".join(repr(column.name) for column in told[_COLUMNS_TOLD:][:_COLUMNS_TOLD])
@@ -90,6 +93,14 @@ def near_type_warnings(
         count = len(told) - _COLUMNS_TOLD
         messages.append(f"{count} more columns are nearly numbers or dates, such as {more}.")
     return [IntakeWarning(WarningCode.FORMAT_MISMATCH.value, message) for message in messages]
+
+
+def _shown(
+    con: "DuckDBPyConnection", text_parquet: Path, column: NearType, masking: Masking
+) -> list[tuple[str, int]]:
+    """The first cells that do not fit, as they may be shown, with their lines."""
+    found = _examples(con, text_parquet, column)
+    return [(str(masking.cell(column.name, cell)), line) for cell, line in found]
 
 
 def _examples(
