@@ -71,6 +71,21 @@ def test_a_file_that_just_changed_settles_first() -> None:
     assert [one.path for one in plan.settling] == ["a"]
 
 
+def test_a_file_whose_companion_just_changed_settles_with_it() -> None:
+    old = entry("a", changed_ago=60)
+    fresh_ns = int((NOW.timestamp() - 0.5) * 1e9)
+    described = replace(old, companions=(("a.nika.yaml", "2:1:1:1"),), changed_ns=fresh_ns)
+    plan = plan_claims([described], {}, NOW, SETTINGS)
+    assert plan.take == []
+    seen = {one.path: one for one in plan.settling}
+    later = NOW + timedelta(seconds=SETTINGS.settle_seconds)
+    changed_again = replace(described, companions=(("a.nika.yaml", "2:1:1:9"),))
+    assert plan_claims([changed_again], seen, later, SETTINGS).take == [changed_again]
+    still_fresh = replace(changed_again, changed_ns=int(later.timestamp() * 1e9))
+    assert plan_claims([still_fresh], seen, later, SETTINGS).take == []
+    assert plan_claims([described], seen, later, SETTINGS).take == [described]
+
+
 def test_a_file_with_a_clock_in_the_future_is_taken_once_it_was_seen_unchanged() -> None:
     future = entry("a", changed_ago=-3600)
     before = plan_claims([future], {}, NOW, SETTINGS).settling
