@@ -7,8 +7,9 @@ belong here: the shape of a sidecar (`reading_options`), the vote (`column_types
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nika_pipelines.intake.cell_readings import UnknownFormat, reading, type_of_format
+from nika_pipelines.intake.cell_readings import reading, type_of_format
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.number_readings import UnknownFormat
 from nika_pipelines.intake.reading_options import ColumnOption
 from nika_pipelines.intake.records import Column, ColumnType
 from nika_pipelines.intake.semantic_types import PERSONAL_TYPES, usual_meaning

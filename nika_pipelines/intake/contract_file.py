@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nika_pipelines.intake.cell_readings import UnknownFormat, reading
+from nika_pipelines.intake.cell_readings import reading
+from nika_pipelines.intake.number_readings import UnknownFormat
 from nika_pipelines.intake.reading_options import (
     NOTHING_SAID,
     OptionsError,

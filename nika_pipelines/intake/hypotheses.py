@@ -8,7 +8,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from nika_pipelines.intake import cell_readings
+from nika_pipelines.intake.cell_readings import BOOLEAN_PAIRS
+from nika_pipelines.intake.date_readings import (
+    COMPACT_DATE,
+    DATE_FORMATS,
+    TIMESTAMP_FORMATS,
+    date_pattern,
+)
+from nika_pipelines.intake.number_readings import NUMBER_FORMATS, SIGN_STYLES
 from nika_pipelines.intake.records import ColumnType
 
 SURVIVAL_SHARE = 0.5
@@ -43,12 +50,14 @@ class Evidence:
 def hypotheses_of(found: Evidence) -> list[Hypothesis]:
     """What the column may be, simplest first."""
     listed: list[Hypothesis] = []
+    if found.facts.get("compact_dates", 0) >= SURVIVAL_SHARE * max(found.filled, 1):
+        listed.append(Hypothesis("date", COMPACT_DATE))
     if is_likely(found, "numbers"):
         listed += _number_hypotheses(found)
     if is_likely(found, "booleans"):
         listed += [
             Hypothesis("boolean", f"{yes}/{no}")
-            for yes, no in cell_readings.BOOLEAN_PAIRS
+            for yes, no in BOOLEAN_PAIRS
             # A single letter alone is rather a code: N for north.
             if len(yes) > 1 or found.facts["words"] > 1
         ]
@@ -73,10 +82,16 @@ def _number_hypotheses(found: Evidence) -> list[Hypothesis]:
         if facts["first_currency"] != facts["last_currency"]:
             return []  # Dollars and euros are no one quantity.
         units.append(f"currency {facts['first_currency']}")
+    # Where every number is in brackets, or ends with a minus, they are rather labels or grades.
+    signs = [
+        style
+        for style in SIGN_STYLES
+        if facts[style] > 0 and (style == "unicode minus" or facts[style] < found.filled)
+    ]
     return [
-        Hypothesis(number, ", ".join(filter(None, (style, unit))) or None)
+        Hypothesis(number, ", ".join(filter(None, (style, unit, *signs))) or None)
         for unit in units
-        for style in cell_readings.NUMBER_FORMATS
+        for style in NUMBER_FORMATS
         for number in (("integer", "float") if "decimal" not in (style or "") else ("float",))
     ]
 
@@ -85,19 +100,16 @@ def _date_hypotheses(examples: list[str]) -> list[Hypothesis]:
     """Formats that at least one of the examples has the shape of."""
     dates = [
         day
-        for day in cell_readings.DATE_FORMATS
-        if any(re.match(cell_readings.date_pattern(day), example) for example in examples)
+        for day in DATE_FORMATS
+        if any(re.match(date_pattern(day), example) for example in examples)
     ]
     clocks = [" time"]
-    if any(re.search(r"[ap]m$", example, re.IGNORECASE) for example in examples):
+    if any(re.search(r"[ap]\.?m\.?$", example, re.IGNORECASE) for example in examples):
         clocks.append(" time am/pm")
-    if any(re.search(r":.*(?:Z|UTC|[+-][0-9:]+)$", example) for example in examples):
+    if any(re.search(r":.*(?:Z|UTC|GMT|[+-][0-9:]+)$", example) for example in examples):
         clocks.append(" time offset")
     stamps = [
-        f"{day}{clock}"
-        for clock in clocks
-        for day in dates
-        if f"{day}{clock}" in cell_readings.TIMESTAMP_FORMATS
+        f"{day}{clock}" for clock in clocks for day in dates if f"{day}{clock}" in TIMESTAMP_FORMATS
     ]
     return [
         *(Hypothesis("date", day) for day in dates),

@@ -76,6 +76,10 @@ _MONEY_NAME = re.compile(
     r"price|amount|cost|revenue|salary|income|(?:^|_)(?:fee|fare|budget|payment|tax|profit|wage)"
     r"s?(?:_|$)|preis|betrag|umsatz|kosten|prix|montant|(?:^|_)(?:eur|usd|gbp|chf)(?:_|$)"
 )
+_DATE_NAME = re.compile(
+    r"(?:(?<!up)date|datum)(?:_|$)|(?:^|_)(?:date|datum|day|tag|fecha|data|dia|giorno|jour|dt|dob|ymd"
+    r"|yyyymmdd|birthday|geburtstag|stichtag|valid_(?:from|to|until))(?:_|$)"
+)
 _ORDINAL_NAME = re.compile(
     r"(?:^|_)(?:rating|rank|level|grade|stars?|priority|severity|stage|tier|satisfaction|likert"
     r"|quarter|year|month|day|weekday|hour|jahr|monat)(?:_|$)"
@@ -135,6 +139,11 @@ def is_personal(meaning: SemanticType, name: str, facts: Mapping[str, Any]) -> b
     return meaning == "id" and (
         _ID_NUMBER_NAME.search(_words(name)) is not None or _looks_like_id_numbers(facts)
     )
+
+
+def is_called_date(name: str) -> bool:
+    """Whether a header says that its column holds days."""
+    return _DATE_NAME.search(_words(name)) is not None
 
 
 def is_called_id(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake import cell_readings, semantic_types
 from nika_pipelines.intake.column_counts import SAMPLE_ROWS, ColumnCounts, Key
+from nika_pipelines.intake.date_readings import COMPACT_DATE, date_pattern
 from nika_pipelines.intake.formula_cells import formulas_in
 from nika_pipelines.intake.hypotheses import (
     SURVIVAL_SHARE,
@@ -20,6 +21,12 @@ from nika_pipelines.intake.hypotheses import (
     hypotheses_of,
     is_likely,
 )
+from nika_pipelines.intake.number_readings import (
+    LEADING_ZERO_OR_LONG,
+    currency_of,
+    sign_counts,
+)
+from nika_pipelines.intake.semantic_types import is_called_date
 from nika_pipelines.sql import literal
 
 if TYPE_CHECKING:
@@ -30,13 +37,16 @@ _COLUMNS_PER_SCAN = 100
 _CELLS_IN_SAMPLE = 400_000
 _NUMBER = (
     r"[(]?[+-]?\s?[^0-9\s.,+-]{0,3}\s?[+-]?[.,]?[0-9][0-9.,'’ \x{a0}\x{2007}\x{2009}\x{202f}]*"
-    r"(?:[eE][+-]?[0-9]{1,3})?\s?[^0-9\s]{0,3}"
+    r"(?:[eE][+-]?[0-9]{1,3})?\s?[^0-9\s]{0,5}"
 )
 _DATE = (
     r"(?:[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}"
-    r"|[0-9]{1,2}\.?[ -][A-Za-z]{3,9}\.?,?[ -][0-9]{2,4}"
-    r"|[A-Za-z]{3,9}\.?[ -][0-9]{1,2},?[ -][0-9]{4}).*"
+    r"|(?:[A-Za-z]{3,9}[.,]{0,2} )?[0-9]{1,2}(?:st|nd|rd|th|\.)?[ ./-]{0,2}(?:de |of )?\p{L}{3,10}"
+    r"\.?,?[ ./-]{0,2}(?:de )?[0-9]{2,4}"
+    r"|(?:[A-Za-z]{3,9}[.,]{0,2} )?\p{L}{3,10}\.?[ -][0-9]{1,2}(?:st|nd|rd|th)?,?[ -][0-9]{4}"
+    r"|[0-9]{4}[ ./-]\p{L}{3,10}[ ./-][0-9]{1,2}).*"
 )
+_COMPACT = date_pattern(COMPACT_DATE)
 
 
 def collect(
@@ -60,6 +70,7 @@ def collect(
         counts = ColumnCounts(con, source, rows, {n: names[n] for n in batch})
         of_batch = {n: evidence[n] for n in batch}
         _count_families(counts, of_batch)
+        _count_compact_dates(counts, {n: of_batch[n] for n in batch if is_called_date(names[n])})
         _count_formats(counts, of_batch)
         _count_everything(counts, of_batch, as_text)
     return list(evidence.values())
@@ -85,6 +96,15 @@ def _count_families(counts: ColumnCounts, evidence: Mapping[int, Evidence]) -> N
             (n, "dates"): f"count_if({is_date})",
             (n, "booleans"): f"count_if(lower({cell}) IN ({words}))",
         }
+    _note(evidence, counts.measure(wanted, sampled=True))
+
+
+def _count_compact_dates(counts: ColumnCounts, evidence: Mapping[int, Evidence]) -> None:
+    """Eight digits are a date only where the header says so: 20240131 is a number as well."""
+    wanted: dict[Key, str] = {
+        (n, "compact_dates"): f"count_if(regexp_full_match(t{n}, {literal(_COMPACT)}))"
+        for n in evidence
+    }
     _note(evidence, counts.measure(wanted, sampled=True))
 
 
@@ -160,11 +180,12 @@ def _dot_details(position: int) -> dict[Key, str]:
 
 def _unit_details(position: int) -> dict[Key, str]:
     cell = f"t{position}"
-    currency = cell_readings.currency_of(cell)
+    currency = currency_of(cell)
     return {
         (position, "percents"): f"count_if(suffix({cell}, '%'))",
         (position, "first_currency"): f"min(nullif({currency}, ''))",
         (position, "last_currency"): f"max(nullif({currency}, ''))",
+        **{(position, style): count for style, count in sign_counts(cell).items()},
     }
 
 
@@ -177,14 +198,14 @@ def _closing_facts(position: int, found: Evidence, standing: list[Hypothesis]) -
     numbers = [hypothesis for hypothesis in standing if hypothesis.type in ("integer", "float")]
     if numbers:
         value = cell_readings.reading(numbers[0].type, numbers[0].format, cell)
-        pattern = literal(cell_readings.LEADING_ZERO_OR_LONG)
+        pattern = literal(LEADING_ZERO_OR_LONG)
         facts |= {
             (position, "fragile"): f"count_if(regexp_full_match({cell}, {pattern}))",
             (position, "low"): f"min({value})",
             (position, "high"): f"max({value})",
         }
         if found.facts.get("first_currency"):
-            sign = f"nullif({cell_readings.currency_of(cell)}, '')"
+            sign = f"nullif({currency_of(cell)}, '')"
             facts |= {
                 (position, "first_currency"): f"min({sign})",
                 (position, "last_currency"): f"max({sign})",
