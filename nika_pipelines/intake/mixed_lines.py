@@ -58,7 +58,7 @@ def decode_lines(
     encoding: str,
     plausibility: Callable[[str], float],
 ) -> LineCount:
-    """Write a copy in UTF-8; lines that fit no encoding hold their odd bytes as ``\\xhh``.
+    """Write a copy in UTF-8; lines that fit no encoding show their odd bytes in hex.
 
     Args:
         chunks: the bytes of the file.

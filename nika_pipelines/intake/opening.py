@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedText:
-    """Decoded text with its dialect; `sheet_rows` is set for the sheet of a workbook."""
+    """Decoded text with its dialect.
+
+    `sheet_rows` is set for the sheet of a workbook, `undecodable` are lines of no encoding.
+    """
 
     path: Path
     guess: DialectGuess
@@ -34,6 +37,7 @@ class OpenedText:
     removed_nuls: int = 0
     sheet_rows: int | None = None
     other_sheets: list["Sheet"] = field(default_factory=list)
+    undecodable: tuple[int, ...] = ()
     warnings: list[IntakeWarning] = field(default_factory=list)
 
     @property
@@ -71,8 +75,15 @@ def open_text(
     with timed(clock, "decode"):
         decoded = decode_file(source, work, options.encoding)
     with timed(clock, "dialect"):
-        guess = _given_dialect(options) or infer_dialect(sample_of(decoded.path)[0])
-    return OpenedText(decoded.path, guess, decoded.encoding, decoded.removed_nuls)
+        guess = infer_dialect(sample_of(decoded.path)[0], options)
+    return OpenedText(
+        decoded.path,
+        guess,
+        decoded.encoding,
+        decoded.removed_nuls,
+        undecodable=decoded.undecodable,
+        warnings=decoded.warnings,
+    )
 
 
 def open_workbook(
@@ -119,13 +130,6 @@ def timed(clock: dict[str, float], step: str) -> Iterator[None]:
         yield
     finally:
         clock[step] = clock.get(step, 0.0) + time.perf_counter() - started
-
-
-def _given_dialect(options: ReadingOptions) -> DialectGuess | None:
-    if options.delimiter is None:
-        return None
-    quote = '"' if options.quotechar is None else options.quotechar
-    return DialectGuess(Dialect(options.delimiter, quote or None, options.escapechar or None))
 
 
 def _lost_formulas(found: "WorkbookText") -> list[IntakeWarning]:

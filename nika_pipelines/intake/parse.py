@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect, discard
+from nika_pipelines.intake.classify import classify_file
 from nika_pipelines.intake.codes import IntakeFault, RowCode
 from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
+from nika_pipelines.intake.record_kinds import REJECTED, Classified, Kind, Layout
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
-from nika_pipelines.intake.survey import (
-    REJECTED,
-    Classified,
-    Kind,
-    Layout,
-    Survey,
-    classify_file,
-)
+from nika_pipelines.intake.survey import Survey
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal
 
@@ -42,6 +37,7 @@ _ROW_CODES = {
     Kind.LONG: RowCode.LONG_ROW,
     Kind.FIELD: RowCode.FIELD_TOO_LONG,
     Kind.QUOTE: RowCode.UNCLOSED_QUOTE,
+    Kind.ENCODING: RowCode.INVALID_ENCODING,
 }
 
 
@@ -330,6 +326,7 @@ def _reject(piece: Classified, place: int, line: int, width: int) -> dict[str, A
         Kind.SHORT: f"{fields} cells instead of {width}",
         Kind.LONG: f"{fields} cells instead of {width}",
         Kind.FIELD: "one cell is longer than allowed",
+        Kind.ENCODING: "bytes that are text in no encoding that fits the file, shown in hex",
         Kind.QUOTE: f"quotes do not match; {int(piece.cut.lines[place])} lines belong together",
     }
     raw = piece.block[start : min(end, start + RAW_BYTES)].decode("utf-8", "ignore")

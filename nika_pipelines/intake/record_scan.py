@@ -379,3 +379,23 @@ def holding(positions: "Positions", stops: "Positions") -> "Flags":
     owner = np.searchsorted(stops, positions, side="right")
     held[owner[owner < stops.size]] = True
     return held
+
+
+def filled_bytes(
+    block: bytes, marks: Marks, starts: "Positions", ends: "Positions", *, quotes_fill: bool
+) -> "Positions":
+    """How many bytes between ``starts`` and ``ends`` are more than blanks and delimiters."""
+    import numpy as np
+
+    buffer = np.frombuffer(block, np.uint8)
+    filled = (buffer > 32) & (buffer != marks.delimiter)
+    if marks.quote is not None and not quotes_fill:
+        filled &= buffer != marks.quote
+    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(filled)))
+    count: Positions = sums[ends] - sums[starts]
+    return count
+
+
+def without_quotes(raw: bytes, marks: Marks) -> bytes:
+    """A record's bytes without quotes and outer blanks."""
+    return raw.replace(bytes([marks.quote]), b"").strip() if marks.quote else raw.strip()

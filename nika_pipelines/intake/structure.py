@@ -8,10 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import TYPED_CELL
+from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, IntakeWarning
 from nika_pipelines.settings import Settings
 
@@ -31,13 +32,17 @@ class Structure:
 
     Attributes:
         preamble: records above the header (blank ones among them included).
-        header: records of the header; 0 when the names were generated.
+        header: records of the header (blank ones among them included); 0 when the names were
+            generated.
         width: cells of a data record.
         names: final names, unique without regard to case; more than `width` when the rows leave
             out their last cells.
         source_names: the header as written.
         warnings: renamed columns, doubtful headers.
         dropped_last: whether last columns without name and value were left out.
+        doubt: why a person should look at the header, if so.
+        remedy: the line of a sidecar that would read the header the other way.
+        header_rows: the rows of the header, blank ones not counted.
     """
 
     preamble: int
@@ -47,6 +52,18 @@ class Structure:
     source_names: list[str]
     warnings: list[IntakeWarning] = field(default_factory=list)
     dropped_last: bool = False
+    doubt: str | None = None
+    remedy: str | None = None
+    header_rows: int = 0
+
+
+@dataclass(frozen=True)
+class _Head:
+    """How many of the first rows are header, with a doubt in words and its remedy."""
+
+    rows: int
+    doubt: str | None = None
+    remedy: str | None = None
 
 
 def infer_structure(
@@ -55,6 +72,7 @@ def infer_structure(
     *,
     whole: bool = True,
     keep_empty_last: bool = False,
+    options: ReadingOptions = NOTHING_SAID,
 ) -> Structure:
     """Infer where the table begins and what its columns are called.
 
@@ -63,35 +81,62 @@ def infer_structure(
         settings: the limits in force.
         whole: whether these are all records.
         keep_empty_last: keep last columns that have neither name nor value in these records.
+        options: preamble and header, where a person said how many rows they have.
 
     Raises:
         UploadRejected: TOO_MANY_COLUMNS, or NO_DATA_ROWS when there is nothing but a header.
     """
-    width = modal_width(records)
+    told = options.preamble_rows
+    width = modal_width(records[told or 0 :])
     if width > settings.max_columns:
         raise UploadRejected(
             "TOO_MANY_COLUMNS",
             f"The table has {width:,} columns; at most {settings.max_columns:,} are taken.",
             {"detected": width, "limit": settings.max_columns},
         )
-    first, rows = _table_rows(records, width, settings.max_preamble_rows)
-    header, doubt = _header_rows(rows, whole=whole)
-    source_names = _joined_header(rows, header, width)
+    if told is None:
+        first, rows = _table_rows(records, width, settings.max_preamble_rows)
+    else:
+        first, rows = _rows_from(records, width, told)
+    if options.header_rows is None:
+        head = _header_rows(rows, whole=whole)
+        span = head.rows
+    else:
+        head = _Head(options.header_rows)
+        span = _told_span(rows, options.header_rows, whole=whole)
+    return _named(first, rows, span, width, head, settings, keep_empty_last=keep_empty_last)
+
+
+def _named(
+    first: int,
+    rows: list[list[str]],
+    span: int,
+    width: int,
+    head: _Head,
+    settings: Settings,
+    *,
+    keep_empty_last: bool,
+) -> Structure:
+    """Name the columns by the header."""
+    source_names = _joined_header([row for row in rows[:span] if row], width)
     width = min(width, len(source_names))
     full = width
     if not keep_empty_last and len(source_names) == width:
-        width = _without_empty_last(rows[header:], source_names, width)
+        width = _without_empty_last(rows[span:], source_names, width)
         source_names = source_names[:width]
     names, renamed = unique_names(source_names, settings.max_header_characters)
-    warnings = []
+    doubt, remedy = head.doubt, head.remedy
     if len(names) > width:
         doubt = f"The header has {len(names)} names, the rows have {width} cells."
-    if doubt:
-        warnings.append(IntakeWarning(WarningCode.HEADER_UNSURE, doubt))
-    if renamed and header:
+        remedy = None
+    warnings = []
+    if renamed and span:
         text = "Columns got other names: " + ", ".join(renamed[:10])
         warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
-    return Structure(first, header, width, names, source_names, warnings, width < full)
+    dropped = width < full
+    return Structure(
+        first, span, width, names, source_names, warnings, dropped, doubt, remedy, head.rows
+    )
 
 
 def modal_width(records: Sequence[Record]) -> int:
@@ -154,25 +199,45 @@ def is_typed(cell: str) -> bool:
 
 
 def _table_rows(records: list[Record], width: int, most: int) -> tuple[int, list[list[str]]]:
-    """The first record of the table, and the records from there on, cut to the table's width.
-
-    A header may have another number of cells than its rows: one less when the rows begin with a
-    name or end with a delimiter, more when the rows leave out their last cells.
-    """
+    """The first record of the table, and the records from there on, cut to the table's width."""
     first = _first_row(records, width, most)
     rows = [_fitted(record, width) for record in records[first:]]
-    above = [cell.strip() for cell in records[first - 1]] if first else []
+    headed = _with_odd_header(records[first - 1], rows, width) if first else None
+    return (first - 1, headed) if headed else (first, rows)
+
+
+def _rows_from(records: list[Record], width: int, told: int) -> tuple[int, list[list[str]]]:
+    """The same from a told record on; blank ones there belong to the preamble."""
+    first = next((place for place in range(told, len(records)) if records[place]), None)
+    if first is None:
+        raise UploadRejected(
+            "NO_DATA_ROWS",
+            f"The preamble was said to have {told:,} rows; no row was found below it.",
+            {"preamble_rows": told},
+        )
+    below = [_fitted(record, width) for record in records[first + 1 :]]
+    headed = _with_odd_header(records[first], below, width)
+    return first, headed or [_fitted(records[first], width), *below]
+
+
+def _with_odd_header(above: Record, rows: list[list[str]], width: int) -> list[list[str]] | None:
+    """The rows below a header of another number of cells; null when ``above`` is none.
+
+    A header may have one cell less when the rows begin with a name or end with a delimiter, and
+    more when the rows leave out their last cells.
+    """
+    above = [cell.strip() for cell in above]
     if len(above) < 2 or not all(above) or any(is_typed(cell) for cell in above):
-        return first, rows
+        return None
     if len(above) not in (width, width + 1, width - 1) and len(above) <= width:
-        return first, rows
+        return None
     if len(above) == width or _evidence(rows, 1) > 0:
-        return first, rows
+        return None
     if len(above) > width:
-        return first - 1, [above, *rows]
+        return [above, *rows]
     if all(not row[-1].strip() for row in rows if row):
-        return first - 1, [above, *(row[:-1] for row in rows)]
-    return first - 1, [["", *above], *rows]
+        return [above, *(row[:-1] for row in rows)]
+    return [["", *above], *rows]
 
 
 def _first_row(records: list[Record], width: int, most: int) -> int:
@@ -207,30 +272,60 @@ def _fitted(record: Record, width: int) -> list[str]:
     return [*record[:width], *[""] * (width - len(record))] if record else []
 
 
-def _header_rows(rows: list[list[str]], *, whole: bool) -> tuple[int, str | None]:
-    """How many of the first rows are header, and a doubt in words."""
+def _told_span(rows: list[list[str]], told: int, *, whole: bool) -> int:
+    """The records that hold so many header rows, blank ones between them included."""
+    filled = [place for place, row in enumerate(rows) if row]
+    if whole and len(filled) <= told:
+        raise UploadRejected(
+            "NO_DATA_ROWS",
+            f"The header was said to have {told:,} rows; below it there are none.",
+            {"header_rows": told},
+        )
+    return next(islice(filled, told - 1, None), len(rows) - 1) + 1 if told else 0
+
+
+def _header_rows(rows: list[list[str]], *, whole: bool) -> _Head:
+    """How many of the first rows are header."""
     body = [row for row in rows[1:] if any(row)]
     if not body:
         return _lonely_row(rows[0] if rows else [], whole=whole)
-    evidence = _evidence(rows, 1)
+    steady = [rows[0], *_below_no_blank(rows)]
+    evidence = _evidence(steady, 1)
     if evidence < 0:
-        return 0, None
+        return _Head(0)
     if evidence == 0 and not _could_be_names(rows[0], body[:3]):
-        return 0, "The first row looks like data; column names were generated."
+        doubt = "The first row looks like data; column names were generated."
+        return _Head(0, doubt, "header_rows: 1")
     header = 1
     while header < _MAX_HEADER_ROWS and _continues_header(rows, header):
         header += 1
-    doubt = "Every cell is text; the first row was taken as the header." if evidence == 0 else None
-    return header, doubt
+    if evidence:
+        return _Head(header)
+    doubt = "Every cell is text; the first row was taken as the header."
+    return _Head(header, doubt, "header_rows: 0")
 
 
-def _lonely_row(row: list[str], *, whole: bool) -> tuple[int, str | None]:
+def _below_no_blank(rows: list[list[str]]) -> list[list[str]]:
+    """The rows without those that may head a section: below a blank line, or its title.
+
+    All but the first when too few are left to judge by.
+    """
+    steady = [
+        row
+        for place, row in enumerate(rows[1:], start=1)
+        if row and all(rows[above] for above in range(max(1, place - 2), place))
+    ]
+    body = [row for row in rows[1:] if row]
+    return steady if len(steady) >= 0.5 * len(body) else body
+
+
+def _lonely_row(row: list[str], *, whole: bool) -> _Head:
     """One row: data when it holds values, else a header, without data if that is all."""
     if any(is_typed(cell) for cell in row if cell.strip()):
-        return 0, "The only row holds values; column names were generated."
+        return _Head(0, "The only row holds values; column names were generated.", "header_rows: 1")
     if whole:
         raise UploadRejected("NO_DATA_ROWS", "Below the header there are no rows.")
-    return 1, "The rows below the header are too long to be looked at."
+    return _Head(1, "The rows below the header are too long to be looked at.", "header_rows: 0")
 
 
 def _evidence(rows: Sequence[Record], header: int) -> float:
@@ -296,17 +391,17 @@ def _continues_header(rows: list[list[str]], place: int) -> bool:
     return bool(gaps) and len(filled) >= 0.5 * len(gaps) and _evidence(rows, place + 1) > 0
 
 
-def _joined_header(rows: list[list[str]], header: int, width: int) -> list[str]:
+def _joined_header(rows: list[list[str]], width: int) -> list[str]:
     """One name per column; a name over several columns is carried over its gaps."""
-    if not header:
+    if not rows:
         return [""] * width
-    if header == 1:
+    if len(rows) == 1:
         return [cell.strip() for cell in rows[0]]
     parts: list[list[str]] = [[] for _ in range(width)]
-    for number, row in enumerate(rows[:header]):
+    for number, row in enumerate(rows):
         carried = ""
-        for place, cell in enumerate(row):
-            below_filled = any(lower[place].strip() for lower in rows[number + 1 : header])
+        for place, cell in enumerate(row[:width]):
+            below_filled = any(lower[place].strip() for lower in rows[number + 1 :])
             carried = cell.strip() or (carried if below_filled else "")
             if carried and carried not in parts[place]:
                 parts[place].append(carried)

@@ -1,71 +1,33 @@
-"""The first pass over a decoded file: what every record is, counted apart from the parser.
+"""The first pass over a decoded file: every record counted, apart from the parser.
 
-Belongs here: the kind of each record (data, blank, header, too short, ...), the counts that close
-the row balance, and the refusals that need the whole file. Does not belong here: cell values.
+Belongs here: the counts that close the row balance, what a refusal tells about the whole file, and
+the refusals that need counts. Does not belong here: what a record is (classify), cell values.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from nika_pipelines.intake.classify import (
+    classify_file,
+    line_of_open_quote,
+    line_too_long,
+    longest_cell,
+)
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.deadline import check_time
-from nika_pipelines.intake.record_scan import Cut, Marks, blocks, holding
+from nika_pipelines.intake.record_kinds import (
+    ACCEPTED,
+    REJECTED,
+    TAIL_RECORDS,
+    Classified,
+    Kind,
+    Layout,
+)
+from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.settings import Settings
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Kinds = NDArray[np.uint8]
-    Positions = NDArray[np.int64]
-
-TAIL_RECORDS = 12
 BAD_RECORDS = 3
 """Rejected records of each kind that a refusal names."""
-
-
-class Kind(IntEnum):
-    """What a record is."""
-
-    DATA = 0
-    TRIMMED = 1
-    BLANK = 2
-    PREAMBLE = 3
-    HEADER = 4
-    FOOTER = 5
-    SHORT = 6
-    LONG = 7
-    FIELD = 8
-    QUOTE = 9
-
-
-ACCEPTED = (Kind.DATA, Kind.TRIMMED)
-REJECTED = (Kind.SHORT, Kind.LONG, Kind.FIELD, Kind.QUOTE)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the table lies in the records of a file.
-
-    Attributes:
-        preamble: records above the header.
-        header: records of the header.
-        width: cells of a data record.
-        header_cells: the bytes of a one-record header without quotes, to find repetitions.
-        footer_from: record number from which all records are footer.
-        records_are_lines: whether lines are counted by records, as in the sheet of a workbook.
-    """
-
-    preamble: int
-    header: int
-    width: int
-    header_cells: bytes | None = None
-    footer_from: int | None = None
-    records_are_lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +56,8 @@ class Survey:
     """The counts of one pass; positions in the lists are values of `Kind`.
 
     ``open_line`` is where a quote opens that is never closed, ``other_table_line`` where another
-    table begins, ``other_run_line`` where the longest run of other records does.
+    table begins, ``other_run_line`` where the longest run of other records does. ``title_lines`` are
+    the first titles of sections that stand between the rows.
     """
 
     records: list[int] = field(default_factory=lambda: [0] * len(Kind))
@@ -110,6 +73,7 @@ class Survey:
     other_table_line: int | None = None
     longest_other_run: int = 0
     other_run_line: int = 0
+    title_lines: list[int] = field(default_factory=list)
     first_bad: dict[Kind, list[BadRecord]] = field(default_factory=dict)
     tail: deque[TailRecord] = field(default_factory=lambda: deque(maxlen=TAIL_RECORDS))
 
@@ -134,53 +98,13 @@ class Survey:
         return sum(self.lines[kind] for kind in REJECTED)
 
 
-@dataclass(frozen=True)
-class Classified:
-    """The records of one block with their kinds; `ends` leave out trimmed cells."""
-
-    block: bytes
-    cut: Cut
-    kinds: "Kinds"
-    ends: "Positions"
-    first_number: int
-    first_line: int
-
-    def line_numbers(self) -> "Positions":
-        """The 1-based physical line of each record's first byte."""
-        import numpy as np
-
-        numbers: Positions = np.cumsum(self.cut.lines) - self.cut.lines + self.first_line
-        return numbers
-
-
-def classify_file(
-    path: Path, marks: Marks, layout: Layout, settings: Settings
-) -> Iterator[Classified]:
-    """Cut a decoded file into records and tell what each one is.
-
-    Raises:
-        UploadRejected: LINE_TOO_LONG, FIELD_TOO_LONG or UNCLOSED_QUOTE when a record never ends.
-    """
-    number, line = 0, 1
-    for _, block, found in blocks(path, marks):
-        check_time()
-        cut = replace(found, lines=found.lines**0) if layout.records_are_lines else found
-        if not cut.starts.size:
-            _refuse_endless(block, cut, line, settings)
-            continue
-        kinds, ends = _kinds(block, cut, marks, layout, number, settings)
-        yield Classified(block, cut, kinds, ends, number, line)
-        number += cut.starts.size
-        line += int(cut.lines.sum())
-
-
 def survey_file(path: Path, marks: Marks, layout: Layout, settings: Settings) -> Survey:
     """Count the records of a decoded file by kind.
 
     Raises:
         UploadRejected: TOO_MANY_ROWS, LINE_TOO_LONG, FIELD_TOO_LONG or UNCLOSED_QUOTE.
     """
-    survey = Survey()
+    survey = Survey(tail=deque(maxlen=layout.tail_records))
     blank_before = False
     for piece in classify_file(path, marks, layout, settings):
         blank_before = _count(survey, piece, layout, blank_before)
@@ -192,7 +116,7 @@ def survey_file(path: Path, marks: Marks, layout: Layout, settings: Settings) ->
             )
         if survey.longest > settings.max_line_bytes:
             place = int((piece.cut.stops - piece.cut.starts).argmax())
-            raise _line_too_long(survey.longest, int(piece.line_numbers()[place]), settings)
+            raise line_too_long(survey.longest, int(piece.line_numbers()[place]), settings)
     return survey
 
 
@@ -225,6 +149,7 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     above = max(0, data_from - piece.first_number)
     survey.lines_above_data += int(cut.lines[:above].sum())
     survey.irregular |= _irregular(piece, above)
+    _remember_titles(survey, piece, above)
     if survey.other_table_line is None:
         survey.other_table_line = _starts_another_table(piece, blank_before)
     run, line = _longest_other_run(piece)
@@ -233,7 +158,7 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     if cut.inside_quote and cut.used == len(piece.block):
         survey.open_lines = int(cut.lines[-1])
         first = int(piece.line_numbers()[-1])
-        survey.open_line = _line_of_open_quote(piece.block, cut, int(cut.starts[-1]), first)
+        survey.open_line = line_of_open_quote(piece.block, cut, int(cut.starts[-1]), first)
     _remember_bad(survey, piece)
     _remember_tail(survey, piece, blank_before)
     return bool(kinds[-1] == Kind.BLANK)
@@ -260,16 +185,6 @@ def _irregular(piece: Classified, above: int) -> bool:
     return bool(plain.size != cut.starts.size - above)
 
 
-def _line_of_open_quote(block: bytes, cut: Cut, start: int, line: int) -> int:
-    """The line of the cell that a record, which starts at ``start``, leaves open.
-
-    A quote opens a cell at its start only: behind the record's last delimiter.
-    """
-    last = int(cut.delimiters[-1]) if cut.delimiters.size else start
-    above = block[start : max(start, last)]
-    return line + above.count(b"\n") + above.count(b"\r") - above.count(b"\r\n")
-
-
 def _remember_bad(survey: Survey, piece: Classified) -> None:
     """Keep the first rejected records of each kind, for the refusal's message."""
     import numpy as np
@@ -279,18 +194,20 @@ def _remember_bad(survey: Survey, piece: Classified) -> None:
         missing = BAD_RECORDS - len(kept)
         for place in np.flatnonzero(piece.kinds == kind)[: max(0, missing)].tolist():
             line = int(piece.line_numbers()[place])
-            kept.append(BadRecord(line, int(piece.cut.fields[place]), *_longest(piece.cut, place)))
+            kept.append(
+                BadRecord(line, int(piece.cut.fields[place]), *longest_cell(piece.cut, place))
+            )
 
 
-def _longest(cut: Cut, place: int) -> tuple[int, int]:
-    """The 1-based place and the bytes of a record's longest cell."""
+def _remember_titles(survey: Survey, piece: Classified, above: int) -> None:
+    """Keep the first lines that are preamble though they stand below the header."""
     import numpy as np
 
-    start, end = int(cut.starts[place]), int(cut.ends[place])
-    first, behind = np.searchsorted(cut.delimiters, [start, end])
-    borders = np.concatenate(([start - 1], cut.delimiters[first:behind], [end]))
-    lengths = np.diff(borders) - 1
-    return int(lengths.argmax()) + 1, int(lengths.max())
+    missing = BAD_RECORDS - len(survey.title_lines)
+    if missing <= 0:
+        return
+    for place in np.flatnonzero(piece.kinds[above:] == Kind.PREAMBLE)[:missing].tolist():
+        survey.title_lines.append(int(piece.line_numbers()[above + place]))
 
 
 def _starts_another_table(piece: Classified, blank_before: bool) -> int | None:
@@ -327,7 +244,7 @@ def _longest_other_run(piece: Classified) -> tuple[int, int]:
 def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> None:
     import numpy as np
 
-    filled = np.flatnonzero(piece.kinds != Kind.BLANK)[-TAIL_RECORDS:]
+    filled = np.flatnonzero(piece.kinds != Kind.BLANK)[-(survey.tail.maxlen or TAIL_RECORDS) :]
     for place in filled.tolist():
         start, end = int(piece.cut.starts[place]), int(piece.ends[place])
         blank = bool(piece.kinds[place - 1] == Kind.BLANK) if place else blank_before
@@ -340,147 +257,3 @@ def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> Non
                 after_blank=blank,
             )
         )
-
-
-def _kinds(
-    block: bytes, cut: Cut, marks: Marks, layout: Layout, first_number: int, settings: Settings
-) -> "tuple[Kinds, Positions]":
-    """Tell what each record of a block is, and where it ends without empty extra cells."""
-    import numpy as np
-
-    kinds = np.zeros(cut.starts.size, np.uint8)
-    ends = cut.ends
-    if (cut.fields != layout.width).any():
-        kinds[cut.fields < layout.width] = Kind.SHORT
-        ends = _trim(block, cut, kinds, marks, layout.width)
-        kinds[(kinds >= Kind.SHORT) & (cut.lines > 1)] = Kind.QUOTE
-    _mark_too_long(cut, kinds, settings.max_field_bytes)
-    kinds[cut.broken] = Kind.QUOTE
-    if cut.doubled.size:
-        # A cell of several lines with a loose quote inside has swallowed its neighbours.
-        kinds[(cut.lines > 1) & holding(cut.doubled, cut.stops)] = Kind.QUOTE
-    if cut.inside_quote and cut.used == len(block):
-        kinds[-1] = Kind.QUOTE
-    _mark_repeated_header(block, cut, kinds, marks, layout)
-    above = max(0, layout.preamble - first_number)
-    kinds[:above] = Kind.PREAMBLE
-    kinds[above : max(0, above + layout.header - max(0, first_number - layout.preamble))] = (
-        Kind.HEADER
-    )
-    if layout.footer_from is not None:
-        kinds[max(0, layout.footer_from - first_number) :] = Kind.FOOTER
-    kinds[_blank(block, cut, marks)] = Kind.BLANK
-    return kinds, ends
-
-
-def _trim(block: bytes, cut: Cut, kinds: "Kinds", marks: Marks, width: int) -> "Positions":
-    """Mark long records; those whose extra cells are all empty end before them."""
-    import numpy as np
-
-    ends = cut.ends.copy()
-    long = np.flatnonzero(cut.fields > width)
-    if long.size:
-        behind = np.searchsorted(cut.delimiters, cut.stops[long])
-        first_extra = cut.delimiters[behind - (cut.fields[long] - width)]
-        empty = _filled_bytes(block, marks, first_extra, cut.ends[long], quotes_fill=False) == 0
-        kinds[long] = np.where(empty, Kind.TRIMMED, Kind.LONG)
-        ends[long[empty]] = first_extra[empty]
-    return ends
-
-
-def _filled_bytes(
-    block: bytes, marks: Marks, starts: "Positions", ends: "Positions", *, quotes_fill: bool
-) -> "Positions":
-    """How many bytes between ``starts`` and ``ends`` are more than blanks and delimiters."""
-    import numpy as np
-
-    buffer = np.frombuffer(block, np.uint8)
-    filled = (buffer > 32) & (buffer != marks.delimiter)
-    if marks.quote is not None and not quotes_fill:
-        filled &= buffer != marks.quote
-    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(filled)))
-    count: Positions = sums[ends] - sums[starts]
-    return count
-
-
-def _mark_too_long(cut: Cut, kinds: "Kinds", limit: int) -> None:
-    """Mark records with a cell over the limit; only long records are looked into."""
-    import numpy as np
-
-    for place in np.flatnonzero(cut.ends - cut.starts > limit).tolist():
-        if _longest(cut, place)[1] > limit:
-            kinds[place] = Kind.FIELD
-
-
-def _mark_repeated_header(
-    block: bytes, cut: Cut, kinds: "Kinds", marks: Marks, layout: Layout
-) -> None:
-    """Mark records that repeat the header, as in files that were appended to each other."""
-    import numpy as np
-
-    wanted = layout.header_cells
-    if not wanted:
-        return
-    buffer = np.frombuffer(block, np.uint8)
-    length = cut.ends - cut.starts
-    quote = marks.quote or 0
-    first, last = buffer[np.minimum(cut.starts, buffer.size - 1)], buffer[cut.ends - 1]
-    alike = (length >= len(wanted)) & (length <= len(wanted) + 2 * layout.width)
-    alike &= (first == wanted[0]) | (first == quote)
-    alike &= (last == wanted[-1]) | (last == quote)
-    for place in np.flatnonzero(alike & (kinds == Kind.DATA)).tolist():
-        raw = block[int(cut.starts[place]) : int(cut.ends[place])]
-        if without_quotes(raw, marks) == wanted:
-            kinds[place] = Kind.HEADER
-
-
-def without_quotes(raw: bytes, marks: Marks) -> bytes:
-    """A record's bytes without quotes and outer blanks."""
-    return raw.replace(bytes([marks.quote]), b"").strip() if marks.quote else raw.strip()
-
-
-def _blank(block: bytes, cut: Cut, marks: Marks) -> "Positions":
-    """Records of nothing but white space and delimiters."""
-    import numpy as np
-
-    buffer = np.frombuffer(block, np.uint8)
-    first = buffer[np.minimum(cut.starts, buffer.size - 1)]
-    empty = cut.ends <= cut.starts
-    open_start = (first <= 32) | (first == marks.delimiter)
-    last = buffer[np.maximum(cut.ends - 1, 0)]
-    open_end = (last <= 32) | (last == marks.delimiter)
-    candidates = np.flatnonzero(open_start & open_end & ~empty)
-    void = np.flatnonzero(empty)
-    if candidates.size:
-        starts, ends = cut.starts[candidates], cut.ends[candidates]
-        count = _filled_bytes(block, marks, starts, ends, quotes_fill=True)
-        void = np.concatenate((void, candidates[count == 0]))
-    return void
-
-
-def _refuse_endless(block: bytes, cut: Cut, line: int, settings: Settings) -> None:
-    """Refuse a record that is longer than a line may be."""
-    if len(block) <= settings.max_line_bytes:
-        return
-    if cut.inside_quote and b"\n" in block:
-        raise unclosed_quote(_line_of_open_quote(block, cut, 0, line))
-    raise _line_too_long(len(block), line, settings)
-
-
-def unclosed_quote(line: int, swallowed: int | None = None) -> UploadRejected:
-    """The refusal of a file whose rest, ``swallowed`` lines if known, lies in one quoted cell."""
-    lines = f" {swallowed:,} lines are read as one cell." if swallowed else ""
-    return UploadRejected(
-        "UNCLOSED_QUOTE",
-        f"The quote that opens in line {line:,} is never closed.{lines}",
-        {"line": line} | ({"lines_swallowed": swallowed} if swallowed else {}),
-    )
-
-
-def _line_too_long(length: int, line: int, settings: Settings) -> UploadRejected:
-    return UploadRejected(
-        "LINE_TOO_LONG",
-        f"The record that begins in line {line:,} has at least {length:,} bytes; at most "
-        f"{settings.max_line_bytes:,} are taken.",
-        {"line": line, "detected": length, "limit": settings.max_line_bytes},
-    )

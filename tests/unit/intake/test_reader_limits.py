@@ -187,7 +187,7 @@ def test_words_that_begin_like_a_magic_number_are_text(tmp_path: Path) -> None:
     assert table.names == ["MZone", "RIFF", "v"]
 
 
-@pytest.mark.parametrize("name", ["a.exe", "a", "a.csv.gz", "a.xls", "../../x.pdf"])
+@pytest.mark.parametrize("name", ["a.exe", "a", "a.bin", "../../x.pdf"])
 def test_other_extensions_are_not_taken(name: str, tmp_path: Path) -> None:
     assert code_of(tmp_path, b"a,b\n1,2\n", name) == "UNSUPPORTED_FORMAT"
 
