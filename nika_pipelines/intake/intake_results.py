@@ -86,6 +86,8 @@ def _balance(con: "DuckDBPyConnection", typed: DraftTable) -> RowBalance:
 
 def _physical_lines(con: "DuckDBPyConnection", typed: DraftTable) -> int:
     """How many physical lines the rejected rows take: one, and one per line break in a cell."""
+    if typed.text.records_are_lines:
+        return typed.rejected_by_cast + typed.rejected_by_contract
     cells = ", ".join(identifier(name) for name in typed.text.names)
     breaks = f"len(regexp_extract_all(concat_ws(' ', {cells}), '\\r\\n|\\r|\\n'))"
     files = ", ".join(literal(str(path)) for path in typed.reject_files)

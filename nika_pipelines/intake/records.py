@@ -123,7 +123,12 @@ class RowBalance:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A file cut into cells, all text: what the parser hands to typing."""
+    """A file cut into cells, all text: what the parser hands to typing.
+
+    `own_types` are the types of columns that the file itself states, by final name: they are
+    taken, not inferred. With `records_are_lines` a record counts as one line in the balance,
+    however many line breaks its cells hold.
+    """
 
     parquet: Path
     rejects_parquet: Path
@@ -138,6 +143,8 @@ class TextTable:
     warnings: list[IntakeWarning] = field(default_factory=list)
     footer: list[list[str | None]] = field(default_factory=list)
     other_tables: list[dict[str, Any]] = field(default_factory=list)
+    own_types: dict[str, ColumnType] = field(default_factory=dict)
+    records_are_lines: bool = False
 
 
 @dataclass(frozen=True)
