@@ -136,9 +136,9 @@ def _forced(option: ColumnOption, found: Evidence) -> Hypothesis:
     kind: ColumnType = option.type or "text"
     if option.format is not None or kind == "text":
         return Hypothesis(kind, option.format)
-    if kind in ("integer", "float") and found.facts.get("fragile"):
-        return Hypothesis(kind, "leading zeros")
     fits = {hypothesis: n for hypothesis, n in found.fits.items() if hypothesis.type == kind and n}
+    if kind in ("integer", "float") and (found.facts.get("fragile") or not fits):
+        return Hypothesis(kind, "leading zeros")
     return max(fits, key=lambda hypothesis: fits[hypothesis], default=Hypothesis(kind))
 
 
