@@ -28,6 +28,7 @@ _UNSAFE = re.compile(r"[^\w.() +@=~-]", re.UNICODE)
 _DATE_OR_COPY = re.compile(r"(?:[ _.-]\d{4}[-_]?\d{2}(?:[-_]?\d{2})?| \(\d+\))$")
 # Names of devices on Windows, whatever follows the first dot.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
+_NO_STEM = re.compile(r"[ .]*((?:\.\w{1,8}){1,2})")
 _STEM_BYTES = 120
 _QUOTED = "percent-encoded:"
 
@@ -50,7 +51,8 @@ def safe_name(name: str) -> str:
     """
     readable = unicodedata.normalize("NFC", display_name(name))
     cleaned = _UNSAFE.sub("_", readable.replace("\N{REPLACEMENT CHARACTER}", "_"))
-    cleaned = re.sub(r"\.{2,}", ".", cleaned).strip(" .")
+    cleaned = re.sub(r"\.{2,}", ".", cleaned).rstrip(" .")
+    cleaned = f"file{found[1]}" if (found := _NO_STEM.fullmatch(cleaned)) else cleaned.lstrip(" .")
     cleaned = _no_device(cleaned)
     suffix = _suffix(cleaned)
     stem = cleaned[: len(cleaned) - len(suffix)] if suffix else cleaned

@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 import pytest
 from dagster import DagsterInstance, DynamicPartitionsDefinition
@@ -109,6 +110,12 @@ def test_composed_and_decomposed_letters_are_one_dataset() -> None:
 def test_names_of_devices_are_never_given(name: str, safe: str) -> None:
     assert names.safe_name(name) == safe
     assert names.dataset_name("con_2024-05.csv") == "con_"
+
+
+@pytest.mark.parametrize("name", [".csv", " .csv", "\u200e.csv", "...csv"])
+def test_a_name_without_a_stem_keeps_what_tells_the_format(name: str) -> None:
+    assert PurePath(names.safe_name(name)).suffix == ".csv"
+    assert names.dataset_name(".csv.gz") == "file"
 
 
 def test_a_long_name_keeps_what_tells_the_format() -> None:
