@@ -33,7 +33,7 @@ _MONTHS = (
 Danish; no name means two months."""
 
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-_OFFSET = r"(Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)"
+_OFFSET = r"(Z|UTC|GMT|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)"
 # Any word: the names themselves would make a pattern that is dear to compile for each column.
 _MONTH = r"([^0-9\s./,-]{3,10})\.?"
 _WEEKDAY = r"(?i:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?[.,]{0,2} )?"
@@ -94,6 +94,8 @@ _DATE_SHAPES = {
     ),
     "%Y%m%d": _DateShape(r"((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", (1, 2, 3)),
 }
+_ISO = _DATE_SHAPES["%Y-%m-%d"]
+"""The shape that DuckDB reads by itself, which saves taking it apart."""
 COMPACT_DATE = "%Y%m%d"
 """Eight digits; only a column that is called a date is read so."""
 DATE_FORMATS = tuple(shape for shape in _DATE_SHAPES if shape != COMPACT_DATE)
@@ -164,6 +166,8 @@ def _directives(format: str) -> set[str]:  # noqa: A002
 
 
 def _naive(shape: _DateShape, cell: str) -> str:
+    if shape is _ISO:
+        return _iso_naive(cell)
     pattern = literal(rf"{shape.pattern}(?:(?:[ T:]|, |,)+(?:at |um )?({_CLOCK}))?")
     text = f"replace(rtrim({_iso(shape, cell, pattern, _TIME)}), ',', '.')"
     return f"CASE WHEN regexp_full_match({cell}, {pattern}) THEN TRY_CAST({text} AS TIMESTAMP) END"
@@ -182,7 +186,7 @@ def _half_days(shape: _DateShape, cell: str) -> str:
 
 
 def _with_offset(shape: _DateShape, cell: str) -> str:
-    if shape is _DATE_SHAPES["%Y-%m-%d"]:
+    if shape is _ISO:
         return _iso_with_offset(cell)
     pattern = literal(rf"{shape.pattern}[ T:]+({_CLOCK}) ?{_OFFSET}")
     text = f"replace({_iso(shape, cell, pattern, _TIME)}, ',', '.')"
@@ -191,13 +195,12 @@ def _with_offset(shape: _DateShape, cell: str) -> str:
     minutes = f"coalesce(TRY_CAST(right(replace({offset}, ':', ''), -3) AS INTEGER), 0)"
     sign = f"CASE WHEN {offset}[1] = '-' THEN -1 ELSE 1 END"
     return (
-        f"CASE WHEN regexp_full_match({cell}, {pattern}) AND {hours} <= 15 AND {minutes} < 60 "
+        f"CASE WHEN regexp_full_match({cell}, {pattern}) "
         f"THEN TRY_CAST({text} AS TIMESTAMP) - to_minutes({sign} * (60 * {hours} + {minutes})) END"
     )
 
 
 def _iso_with_offset(cell: str) -> str:
-    """The same for the shape that DuckDB reads by itself, at a fraction of the cost."""
     pattern = literal(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T]{_CLOCK} ?{_OFFSET}")
     text = f"replace({cell}, ',', '.')"
     for written, meant in ((" Z", "Z"), (" UTC", "Z"), ("UTC", "Z"), (" GMT", "Z"), ("GMT", "Z"),
@@ -210,12 +213,20 @@ def _iso_with_offset(cell: str) -> str:
     )
 
 
+def _iso_naive(cell: str) -> str:
+    pattern = literal(rf"{_ISO.pattern}(?:(?:T| +){_CLOCK})?")
+    text = f"replace({cell}, ',', '.')"
+    return f"CASE WHEN regexp_full_match({cell}, {pattern}) THEN TRY_CAST({text} AS TIMESTAMP) END"
+
+
 _TIME = r"\4"
 _CLOCKS = {"": _naive, " am/pm": _half_days, " offset": _with_offset}
 
 
 def _iso(shape: _DateShape, cell: str, pattern: str, clock: str = "") -> str:
     """The ISO text of a cell that matches the pattern: its date, and its clock's group if given."""
+    if shape is _ISO and not clock:
+        return cell
     year, month, day = shape.order
     if not (shape.named_month or shape.two_digit_year):
         iso = rf"\{year}-\{month}-\{day}"
