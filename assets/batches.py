@@ -16,6 +16,13 @@ import dagster as dg
 
 from assets.outcomes import fail_upload, quarantine_upload
 from assets.stages import Chain, DuplicateUpload, Stage, StageCheck, StageInput, StageOutcome
+from nika_pipelines.disk import (
+    is_out_of_room,
+    keep_reserve,
+    no_room_message,
+    require_room,
+    use_reserve,
+)
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.masking import error_told, frames_told
 from nika_pipelines.intake.names import display_name
@@ -45,6 +52,7 @@ def build_chain_asset(chain: Chain) -> dg.AssetsDefinition:
         workspace: dg.ResourceParam[Workspace],
         warehouse: Warehouse,
     ) -> Iterator[Any]:
+        keep_reserve(workspace.settings.data)
         with workspace.run_locks.hold(context.run.run_id):
             broken = _process_keys(context, chain, workspace)
             chain.finish(workspace, warehouse)
@@ -127,6 +135,10 @@ def _is_for_this_run(upload: Upload, tags: Mapping[str, str]) -> bool:
     return upload.batch_id == tags[BATCH_TAG] and not upload.is_final
 
 
+def _retry(upload: Upload) -> str:
+    return f"`nika retry {upload.upload_id}`"
+
+
 class _Worker:
     """Takes one upload through the selected stages and turns every outcome into events."""
 
@@ -161,6 +173,7 @@ class _Worker:
             return self._process(mine)
         except Exception as error:  # what comes here went wrong while a failure was handled
             told = self._told(error)
+            use_reserve(self._workspace.settings.data)
             # Not with `exc_info`: libraries quote the values that they stumble over.
             self._context.log.error(  # noqa: TRY400
                 "%s cannot be put away: %s\n%s", upload.upload_id, told, frames_told(error)
@@ -177,6 +190,7 @@ class _Worker:
         stage = self._stages[0]
         summary: Mapping[str, Any] | None = upload.summary
         try:
+            require_room(self._workspace.settings.data, 0, _retry(upload))
             for stage in self._stages:
                 outcome = self._run_stage(stage, upload)
                 summary = outcome.summary or summary
@@ -292,7 +306,7 @@ class _Worker:
         self._observe(stage.asset, upload, {"nika/state": "still being written"})
 
     def _fail(self, upload: Upload, stage: Stage, error: Exception) -> None:
-        message = f"{stage.asset}: {self._told(error)}"[:2_000]
+        message = f"{stage.asset}: {self._reason(upload, error)}"[:2_000]
         self._context.log.error("%s: %s\n%s", upload.upload_id, message, frames_told(error))
         fail_upload(self._workspace, upload.upload_id, message)
         self._ledger.record_error(
@@ -304,6 +318,14 @@ class _Worker:
             failed = StageCheck(check, passed=False, metadata=facts)
             self._log_check(asset, upload.upload_id, failed, None)
         self._observe(stage.asset, upload, facts)
+
+    def _reason(self, upload: Upload, error: Exception) -> str:
+        """What went wrong, in words; a full disk gets the room to be told at all."""
+        data = self._workspace.settings.data
+        if not is_out_of_room(error, data):
+            return self._told(error)
+        use_reserve(data)
+        return no_room_message(data, upload.size_bytes or 0, _retry(upload))
 
     def _told(self, error: Exception) -> str:
         return error_told(error, masked=self._workspace.settings.mask_personal_data)

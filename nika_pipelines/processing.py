@@ -8,11 +8,19 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nika_pipelines.disk import (
+    full_disk_told,
+    is_out_of_room,
+    keep_reserve,
+    no_room_message,
+    require_room,
+    use_reserve,
+)
 from nika_pipelines.environment import prepare_environment
 from nika_pipelines.feeds import FEEDS
 from nika_pipelines.intake.listing import Notice, list_feed
@@ -88,18 +96,25 @@ def run_now(
     from resources.leftovers import LeftoverSweep
     from resources.workspace import open_workspace
 
+    keep_reserve(settings.data)
     LeftoverSweep(settings.data).run_when_due()
     upload_ids: list[str] = []
-    with open_workspace(settings) as workspace:
-        with _watching(workspace, upload_ids, len(files), on_event):
-            for start in range(0, len(files), settings.batch_files):
-                run_id = str(uuid.uuid4())
-                uploads = _take_copies(
-                    workspace, files[start : start + settings.batch_files], feed, run_id
-                )
-                upload_ids += [upload.upload_id for upload in uploads]
-                _execute(workspace, uploads, run_id, batch_id=run_id)
-        return [_known(workspace, upload_id) for upload_id in upload_ids]
+    ends: list[Upload] = []
+    with (
+        full_disk_told(settings.data, "run it again"),
+        open_workspace(settings) as workspace,
+        _watching(workspace, upload_ids, len(files), on_event),
+    ):
+        for start in range(0, len(files), settings.batch_files):
+            run_id = str(uuid.uuid4())
+            uploads = _take_copies(
+                workspace, files[start : start + settings.batch_files], feed, run_id
+            )
+            taken = [upload for upload in uploads if not upload.is_final]
+            upload_ids += [upload.upload_id for upload in taken]
+            done = _execute(workspace, taken, run_id, batch_id=run_id)
+            ends += [done.get(upload.upload_id, upload) for upload in uploads]
+    return ends
 
 
 def requeue(upload_id: str, settings: Settings) -> Upload:
@@ -132,34 +147,108 @@ def run_again(
     from resources.ledger import later
     from resources.workspace import open_workspace
 
-    with open_workspace(settings) as workspace:
+    keep_reserve(settings.data)
+    with (
+        full_disk_told(settings.data, "try again"),
+        open_workspace(settings) as workspace,
+    ):
         uploads = [
             _put_back(workspace, one, not_before=later(_HAND_OVER_SECONDS)) for one in upload_ids
         ]
         with _watching(workspace, list(upload_ids), len(upload_ids), on_event):
-            for upload in uploads:
-                _execute(workspace, [upload], str(uuid.uuid4()), batch_id=None)
-        return [_known(workspace, upload_id) for upload_id in upload_ids]
+            ends = [
+                _execute(workspace, [upload], str(uuid.uuid4()), batch_id=None)[upload.upload_id]
+                for upload in uploads
+            ]
+    return ends
 
 
 def _take_copies(
     workspace: "Workspace", files: Sequence[SourceFile], feed: str, run_id: str
 ) -> list[Upload]:
-    """Claim copies of all files or of none."""
+    """Claim copies of all files or of none; one that the disk has no room for failed alone."""
     taken: list[Upload] = []
     try:
-        taken.extend(workspace.inbox.take_copy(file.path, feed, run_id, file.tag) for file in files)
+        taken.extend(_take_copy(workspace, file, feed, run_id) for file in files)
     except OSError:
         for upload in taken:
-            workspace.inbox.give_back(upload)
+            if not upload.is_final:
+                workspace.inbox.give_back(upload)
         raise
     return taken
 
 
+def _take_copy(workspace: "Workspace", file: SourceFile, feed: str, run_id: str) -> Upload:
+    from resources.ledger import utc_now
+
+    data, size_bytes = workspace.settings.data, file.path.stat().st_size
+    try:
+        require_room(data, size_bytes, "run it again")
+        return workspace.inbox.take_copy(file.path, feed, run_id, file.tag)
+    except Exception as error:
+        if not is_out_of_room(error, data):
+            raise
+        # It was never taken, so the ledger does not know it, and there is nothing to retry.
+        now = utc_now()
+        return Upload(
+            upload_id="",
+            feed=feed,
+            original_name=file.path.name,
+            stored_name=file.path.name,
+            dataset="",
+            state=UploadState.FAILED,
+            received_at=now,
+            updated_at=now,
+            size_bytes=size_bytes,
+            error_code="INTERNAL",
+            message=no_room_message(data, size_bytes, "run it again"),
+        )
+
+
 def _execute(
     workspace: "Workspace", uploads: Sequence[Upload], run_id: str, batch_id: str | None
+) -> dict[str, Upload]:
+    """Run the job of the uploads' feed over them; returns each as it is then.
+
+    None is left in work: the run has ended, so one that it did not finish has failed.
+    """
+    if not uploads:
+        return {}
+    data = workspace.settings.data
+    message, no_room = "the run ended before it was done with the file", False
+    try:
+        _run_job(workspace, uploads, run_id, batch_id)
+    except Exception as error:
+        if not is_out_of_room(error, data):
+            raise
+        no_room = True
+        use_reserve(data)
+        message = no_room_message(data, sum(one.size_bytes or 0 for one in uploads), "`nika retry`")
+    known = [_known(workspace, upload.upload_id) for upload in uploads]
+    return {
+        upload.upload_id: _given_up(workspace, upload, message)
+        if not upload.is_final and (no_room or upload.run_id == run_id)
+        else upload
+        for upload in known
+    }
+
+
+def _given_up(workspace: "Workspace", upload: Upload, message: str) -> Upload:
+    from assets.outcomes import fail_upload
+
+    try:
+        fail_upload(workspace, upload.upload_id, message)
+    except Exception as error:
+        if not is_out_of_room(error, workspace.settings.data):
+            raise
+        # Not even that can be written down; the daemon or `nika retry` will take it on.
+        return replace(upload, state=UploadState.FAILED, error_code="INTERNAL", message=message)
+    return _known(workspace, upload.upload_id)
+
+
+def _run_job(
+    workspace: "Workspace", uploads: Sequence[Upload], run_id: str, batch_id: str | None
 ) -> None:
-    """Run the job of the uploads' feed over them in this process."""
     from resources.ledger import later
 
     upload_ids = [upload.upload_id for upload in uploads]

@@ -12,6 +12,7 @@ import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
 from assets.batches import ATTEMPT_TAG, BATCH_TAG
+from nika_pipelines.disk import is_out_of_room, use_reserve
 from nika_pipelines.feeds import FEEDS, Feed
 from nika_pipelines.healing import LiveRuns, fail_orphans, give_up, live_runs
 from nika_pipelines.intake.names import display_name
@@ -41,6 +42,8 @@ def inbox_sensor(
     try:
         return _look_and_offer(context, workspace)
     except (OSError, DBAPIError) as error:
+        if is_out_of_room(error, workspace.settings.data):
+            use_reserve(workspace.settings.data)
         context.log.warning("nothing can be taken now, trying again: %s", error)
         return dg.SkipReason(f"nothing can be taken now: {error}")
 

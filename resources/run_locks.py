@@ -13,6 +13,7 @@ from pathlib import Path
 
 _SUFFIX = ".run"
 _RELEASED = "released"
+_HELD = "........"
 
 
 class RunLocks:
@@ -31,10 +32,14 @@ class RunLocks:
         with draft.open("w") as file:
             # Locked under another name first: nobody may ever see the file there and free.
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(_HELD)
+            file.flush()
             draft.replace(path)
             try:
                 yield
             finally:
+                # In the place of the other word: that works on a full disk, too.
+                file.seek(0)
                 file.write(_RELEASED)
                 file.flush()
 
