@@ -29,27 +29,36 @@ app = typer.Typer(
 _MOST_NAMED = 20
 
 Dataset = Annotated[str, typer.Argument(help="The dataset, as `nika show` names it.")]
+Version = Annotated[
+    int | None, typer.Option("--version", min=1, help="An earlier version of the contract.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @app.command("show")
-def show_contract(dataset: Dataset, as_json: Json = False) -> None:
-    """Print the contract of a dataset."""
+def show_contract(dataset: Dataset, version: Version = None, as_json: Json = False) -> None:
+    """Print the contract of a dataset, or an earlier version of it."""
     settings = settings_in_force()
     with document(as_json) as emit:
         path = _contract_path(dataset, settings)
         contract = _loaded(path)
+        if version is not None:
+            contract, path = _loaded(path, version), _version_path(path, version)
         emit(_record(contract, path))
         if not as_json:
             typer.echo(path.read_text(encoding="utf-8"), nl=False)
 
 
 @app.command("diff")
-def diff(dataset: Dataset, as_json: Json = False) -> None:
-    """Compare the contract with the newest upload of its dataset."""
+def diff(dataset: Dataset, version: Version = None, as_json: Json = False) -> None:
+    """Compare the contract with the newest upload of its dataset, or with an earlier version."""
     settings = settings_in_force()
     with document(as_json) as emit:
-        contract = _loaded(_contract_path(dataset, settings))
+        path = _contract_path(dataset, settings)
+        contract = _loaded(path)
+        if version is not None:
+            emit(_versions_compared(contract, _loaded(path, version), as_json))
+            return
         compared, refused = _newest(dataset, settings)
         if compared is None:
             messages().print(f"No upload of {plain(dataset)} has a table to compare with.")
@@ -110,7 +119,7 @@ def _contract_path(dataset: str, settings: "Settings") -> Path:
     known = {
         path.relative_to(folder).with_suffix("").as_posix().casefold(): path
         for path in sorted(folder.rglob("*.yaml"))
-        if not path.name.startswith(".")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
     if dataset.casefold() in known:
         return known[dataset.casefold()]
@@ -120,12 +129,33 @@ def _contract_path(dataset: str, settings: "Settings") -> Path:
     raise typer.BadParameter(f"no dataset {display_name(dataset)!r} has a contract; {there}")
 
 
-def _loaded(path: Path) -> "Contract":
-    """The contract in a file; one that cannot be used ends the command."""
-    from nika_pipelines.intake.contract_file import ContractError, load_contract
+def _version_path(path: Path, version: int) -> Path:
+    """The file of an earlier version of a contract.
 
+    Raises:
+        typer.BadParameter: there was no such version; those that are kept are named.
+    """
+    from nika_pipelines.intake.contract_history import kept_path, kept_versions
+
+    known = kept_versions(path)
+    if version not in known:
+        listed = ", ".join(map(str, known[-_MOST_NAMED:])) or "none"
+        raise typer.BadParameter(
+            f"no version {version} of the contract is kept; there are {listed}"
+        )
+    return kept_path(path, version)
+
+
+def _loaded(path: Path, version: int | None = None) -> "Contract":
+    """The contract in a file, or a version of it; one that cannot be used ends the command."""
+    from nika_pipelines.intake.contract_file import ContractError
+    from nika_pipelines.intake.contract_history import current_contract, kept_contract
+
+    if version is not None:
+        _version_path(path, version)
     try:
-        return load_contract(path)
+        # An edited contract is a new version from the moment that anything looks at it.
+        return current_contract(path) if version is None else kept_contract(path, version)
     except (ContractError, OSError) as error:
         messages().print(f"[red]The contract cannot be used: {plain(error)}[/]")
         raise typer.Exit(ExitCode.FAILED) from None
@@ -190,6 +220,25 @@ def _promises(contract: "Contract") -> list[str]:
         if told:
             lines.append(f"{rule.name}: {'; '.join(told)}")
     return lines
+
+
+def _versions_compared(contract: "Contract", before: "Contract", as_json: bool) -> dict[str, Any]:
+    """What the contract says differently from one of its earlier versions."""
+    from nika_pipelines.intake.contract import diff_versions
+
+    lines = diff_versions(before, contract)
+    if not as_json:
+        title = f"version {contract.version} against version {before.version}"
+        output().print(f"Contract of {plain(contract.dataset)}, {title}:", soft_wrap=True)
+        for line in lines or ["no difference"]:
+            output().print(f"  {plain(line)}", soft_wrap=True)
+    return {
+        "dataset": contract.dataset,
+        "version": contract.version,
+        "status": contract.status,
+        "compared_with": before.version,
+        "differences": lines,
+    }
 
 
 def _print_difference(contract: "Contract", upload: "Upload", lines: list[str]) -> None:

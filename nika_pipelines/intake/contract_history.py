@@ -52,7 +52,7 @@ def current_contract(path: Path) -> Contract:
             )
             contract = parse_contract(path, content)
             replace_file(path, content.decode("utf-8-sig"))
-        create_file(_kept_path(path, contract.version), content.decode("utf-8-sig"))
+        create_file(kept_path(path, contract.version), content.decode("utf-8-sig"))
         return contract
 
 
@@ -67,7 +67,7 @@ def first_contract(contract: Contract, path: Path) -> Contract | None:
         contract = replace(contract, version=next_version(path))
         if not create_contract(contract, path):
             return None
-        create_file(_kept_path(path, contract.version), contract_text(contract))
+        create_file(kept_path(path, contract.version), contract_text(contract))
         return contract
 
 
@@ -92,7 +92,7 @@ def accept(path: Path) -> Contract:
         content = _with_heads(path, contract, content, version=number, status="accepted")
         accepted = parse_contract(path, content)
         replace_file(path, content.decode("utf-8-sig"))
-        create_file(_kept_path(path, number), content.decode("utf-8-sig"))
+        create_file(kept_path(path, number), content.decode("utf-8-sig"))
         return accepted
 
 
@@ -105,6 +105,11 @@ def kept_versions(path: Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
+def kept_path(path: Path, version: int) -> Path:
+    """Where a version of a contract is kept, or will be."""
+    return _history(path) / f"v{version}.yaml"
+
+
 def kept_contract(path: Path, version: int) -> Contract:
     """A contract as it was in one of its versions.
 
@@ -112,15 +117,11 @@ def kept_contract(path: Path, version: int) -> Contract:
         ContractError: the kept file was damaged.
         FileNotFoundError: there was no such version.
     """
-    return load_contract(_kept_path(path, version))
+    return load_contract(kept_path(path, version))
 
 
 def _history(path: Path) -> Path:
     return path.parent / HISTORY_FOLDER / path.stem
-
-
-def _kept_path(path: Path, version: int) -> Path:
-    return _history(path) / f"v{version}.yaml"
 
 
 def _is_kept(contract: Contract, path: Path) -> bool:

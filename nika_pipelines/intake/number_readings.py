@@ -75,12 +75,13 @@ _THOUSANDS = {
 class _Style:
     """A number format taken apart."""
 
-    decimal_comma: bool = False
     thousands: str | None = None
-    zeros: bool = False
-    percent: bool = False
     currency: str | None = None
-    signs: tuple[str, ...] = ()
+    marks: frozenset[str] = frozenset()
+
+    @property
+    def point(self) -> str:
+        return "," if "decimal comma" in self.marks else "."
 
 
 class UnknownFormat(ValueError):
@@ -95,9 +96,9 @@ def number_reading(column_type: ColumnType, format: str | None, cell: str) -> st
     """
     style = _style(format)
     for sign in SIGN_STYLES:
-        if sign in style.signs:
+        if sign in style.marks:
             cell = _SIGNED[sign].format(cell=cell)
-    if style.percent:
+    if "percent" in style.marks:
         cell = rf"nullif(regexp_replace({cell}, '\s?%$', ''), {cell})"
     if style.currency is not None:
         cell = _without_currency(style.currency, cell)
@@ -133,18 +134,16 @@ def _style(format: str | None) -> _Style:  # noqa: A002
     for token in filter(None, (part.strip() for part in (format or "").split(","))):
         if token in _THOUSANDS:
             style = replace(style, thousands=token)
-        elif token in SIGN_STYLES:
-            style = replace(style, signs=(*style.signs, token))
         elif token.startswith("currency ") and token.removeprefix("currency "):
             style = replace(style, currency=token.removeprefix("currency "))
-        elif token in _FLAGS:
-            style = replace(style, **{_FLAGS[token]: True})
+        elif token in _MARKS:
+            style = replace(style, marks=style.marks | {token})
         else:
             raise UnknownFormat(f"{token!r} is not a number format")
     return style
 
 
-_FLAGS = {"decimal comma": "decimal_comma", "leading zeros": "zeros", "percent": "percent"}
+_MARKS = {"decimal comma", "leading zeros", "percent", *SIGN_STYLES}
 
 
 def _escaped(sign: str) -> str:
@@ -160,25 +159,25 @@ def _without_currency(sign: str, cell: str) -> str:
 def _bare(column_type: ColumnType, style: _Style, cell: str) -> str:
     """A number without its unit; its sign is in front."""
     target = "BIGINT" if column_type == "integer" else "DOUBLE"
-    if not style.decimal_comma and style.thousands is None:
+    if style.point == "." and style.thousands is None:
         plain, zeros = (
             (_INTEGER, _ZEROS_INTEGER) if column_type == "integer" else (_FLOAT, _ZEROS_FLOAT)
         )
-        pattern = f"(?:{plain}|{zeros})" if style.zeros else plain
+        pattern = f"(?:{plain}|{zeros})" if "leading zeros" in style.marks else plain
         return f"CASE WHEN {_fits(cell, pattern)} THEN TRY_CAST({cell} AS {target}) END"
     grouping = _THOUSANDS[style.thousands] if style.thousands else _Grouping("0", "")
     groups, ungrouped = grouping.groups, "0|[1-9][0-9]{0,16}"
-    if style.zeros:
+    if "leading zeros" in style.marks:
         ungrouped = "[0-9]{1,19}"
     # After a plus, ungrouped digits are few: +15553522926 is a phone number.
     whole = rf"(?:-?(?:{groups}|{ungrouped})|\+(?:{groups}|0|[1-9][0-9]{{0,5}}))"
-    point = "," if style.decimal_comma else r"\."
+    point = "," if style.point == "," else r"\."
     pattern = whole
     if column_type == "float":
         pattern = rf"(?:{whole}(?:{point}[0-9]*)?|[+-]?{point}[0-9]+)(?:[eE][+-]?[0-9]{{1,2}})?"
     # translate() removes the thousands separators and turns the decimal comma into a point.
-    swaps = ("," if style.decimal_comma else "") + grouping.characters
-    digits = f"translate({cell}, {literal(swaps)}, {literal('.' if style.decimal_comma else '')})"
+    swaps = ("," if style.point == "," else "") + grouping.characters
+    digits = f"translate({cell}, {literal(swaps)}, {literal('.' if style.point == ',' else '')})"
     return f"CASE WHEN {_fits(cell, pattern)} THEN TRY_CAST({digits} AS {target}) END"
 
 

@@ -10,8 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from nika_pipelines.cli import app
-from nika_pipelines.intake.contract_file import load_contract, save_contract
-from nika_pipelines.intake.contract_file import ColumnRule, Contract
+from nika_pipelines.intake.contract_file import ColumnRule, Contract, load_contract, save_contract
 from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.settings import load_settings
 from resources.ledger import open_ledger
@@ -155,3 +154,37 @@ def test_accept_makes_a_version_and_says_what_is_enforced(data: Path) -> None:
     document = json.loads(again.stdout)
     assert (document["version"], document["accepted_now"]) == (2, False)
     assert document["enforced"][1] == "amount: at least 0; at most 9.5"
+
+
+def test_an_edit_is_a_version_that_can_be_compared_and_shown(data: Path) -> None:
+    nika("accept", "north/sales")
+    path = data / "contracts/north/sales.yaml"
+    path.write_text(path.read_text().replace("le: 9.5", "le: 12"))
+
+    compared = nika("diff", "north/sales", "--version", "1")
+    document = json.loads(nika("diff", "north/sales", "--version", "2", "--json").stdout)
+
+    assert "version 3 against version 1" in compared.stdout
+    assert "column 'amount': le was 9.5, is 12" in compared.stdout
+    assert "status was inferred, is accepted" in compared.stdout
+    assert (document["version"], document["compared_with"]) == (3, 2)
+    assert document["differences"] == ["column 'amount': le was 9.5, is 12"]
+    assert "le: 9.5" in nika("show", "north/sales", "--version", "2").stdout
+    assert json.loads(nika("show", "north/sales", "--json").stdout)["version"] == 3
+
+
+def test_a_version_that_never_was_is_wrong_usage(data: Path) -> None:
+    result = nika("show", "north/sales", "--version", "7")
+
+    assert result.exit_code == 2
+    assert "no version 7" in result.stderr
+    assert "there are 1" in result.stderr
+
+
+def test_earlier_versions_are_no_datasets_of_their_own(data: Path) -> None:
+    nika("accept", "north/sales")
+
+    result = nika("show", "north/nothing")
+
+    assert "there are north/sales\n" in result.stderr or "there are north/sales " in result.stderr
+    assert "history" not in result.stderr
