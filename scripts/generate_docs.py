@@ -1,7 +1,9 @@
 """Write the documentation that the code already contains, or say that it is out of date.
 
-`docs/settings.md` comes from `nika_pipelines/settings.py`, `docs/codes.md` from
-`nika_pipelines/intake/codes.py`, `docs/assets.md` and `docs/graph.txt` from the definitions. With ``--check`` nothing is written and a stale file is an error.
+`docs/settings.md` comes from `nika_pipelines/settings.py`, `docs/refused.md` from
+`nika_pipelines/intake/codes.py` and the files of `refusal_examples`, `docs/assets.md` and
+`docs/graph.txt` from the definitions. With ``--check`` nothing is written and a stale file is an
+error.
 """
 
 import argparse
@@ -10,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nika_pipelines.intake.codes import FILE_CODES, RowCode, WarningCode
+from refused_page import refused_page
+
 from nika_pipelines.settings import PROJECT_ROOT, Settings
 
 DOCS = PROJECT_ROOT / "docs"
@@ -22,7 +25,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     only_check = parser.parse_args().check
-    stale = [name for name, text in pages().items() if not _is_current(DOCS / name, text)]
+    texts = pages()
+    stale = [name for name, text in texts.items() if not _is_current(DOCS / name, text)]
     for name in stale:
         print(f"docs/{name} is out of date" if only_check else f"docs/{name} written")
     if only_check:
@@ -30,7 +34,7 @@ def main() -> int:
             print("Run: make docs")
         return int(bool(stale))
     for name in stale:
-        (DOCS / name).write_text(pages()[name], encoding="utf-8")
+        (DOCS / name).write_text(texts[name], encoding="utf-8")
     return 0
 
 
@@ -41,7 +45,7 @@ def pages() -> dict[str, str]:
     repository = defs.get_repository_def()
     return {
         "settings.md": settings_page(),
-        "codes.md": codes_page(),
+        "refused.md": refused_page(NOTICE),
         "assets.md": assets_page(repository),
         "graph.txt": graph_text(repository),
     }
@@ -88,38 +92,6 @@ def _default(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
         return f"`{value:_}`"
     return f"`{value}`" if value not in {None, ""} else "none"
-
-
-# Codes
-
-
-def codes_page() -> str:
-    """Why files are refused, why rows are rejected, and what is warned about."""
-    return _lines(
-        "# Codes",
-        "",
-        NOTICE,
-        "",
-        "## Files",
-        "",
-        "A refused file is in quarantine with one of these codes in its `reason.json`.",
-        "",
-        "| Code | HTTP equivalent | Advice |",
-        "|---|---|---|",
-        *(_row(f"`{code}`", str(file.http), file.advice) for code, file in FILE_CODES.items()),
-        "",
-        "## Rows",
-        "",
-        "Rejected rows are in `rejects.parquet` with their line, one of these codes and their text.",
-        "",
-        *(f"- `{code.value}`" for code in RowCode),
-        "",
-        "## Warnings",
-        "",
-        "The file was accepted; somebody should know.",
-        "",
-        *(f"- `{code.value}`" for code in WarningCode),
-    )
 
 
 # Assets, jobs, sensors, schedules

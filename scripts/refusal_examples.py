@@ -109,7 +109,7 @@ def _take_in_before(example: Example, folder: Path, contract: Path) -> None:
 
 
 def _text(text: str) -> Callable[[], bytes]:
-    return lambda: text.encode()
+    return text.encode
 
 
 def _zipped(**parts: bytes) -> Callable[[], bytes]:
@@ -275,6 +275,7 @@ FILE_EXAMPLES: tuple[Example, ...] = (
         "Over a fifth of the rows have another number of cells than the header.",
         "sales.csv",
         _text(_HEADER + _sales(12) + "2026-01-20\n2026-01-21,5,7\n2026-01-22,1,2,3\n" * 5),
+        shown=_HEADER + _sales(2) + "...\n2026-01-20\n2026-01-21,5,7\n2026-01-22,1,2,3\n...",
     ),
     Example(
         "CONTRACT_BROKEN",
@@ -361,8 +362,10 @@ ROW_EXAMPLES: tuple[Example, ...] = (
         "row",
         "The line holds bytes that are no text in any encoding of the file.",
         "cities.csv",
-        lambda: ("city,n\n" + "Köln,1\nMünchen,2\n" * 20).encode()
-        + b"M\xfcnster,3\nG\xf6ttingen,4\nL\xfcbeck,5\nF\xfcrth,5\nM\x81\x8d\x8f\x90ster,3\n",
+        lambda: (
+            ("city,n\n" + "Köln,1\nMünchen,2\n" * 20).encode()
+            + b"M\xfcnster,3\nG\xf6ttingen,4\nL\xfcbeck,5\nF\xfcrth,5\nM\x81\x8d\x8f\x90ster,3\n"
+        ),
         shown="city,n\nKöln,1\n...\nF\\xfcrth,5\nM\\x81\\x8d\\x8f\\x90ster,3",
     ),
     Example(

@@ -91,6 +91,36 @@ class WarningCode(StrEnum):
     NEW_VALUES = "NEW_VALUES"
 
 
+ROW_ADVICE: dict[RowCode, str] = {
+    RowCode.SHORT_ROW: "Mend the line: a cell or a delimiter is missing.",
+    RowCode.LONG_ROW: "Mend the line: quote cells that hold the delimiter.",
+    RowCode.CAST: "Correct the cell, or set another `type` or `format` in the contract.",
+    RowCode.DUPLICATE: "Remove the repeated row, or take `unique` out of the contract.",
+    RowCode.CONTRACT: "Correct the cell, or change the named rule in the contract.",
+    RowCode.FIELD_TOO_LONG: "Look for a missing quote, or raise NIKA_MAX_FIELD_BYTES.",
+    RowCode.INVALID_ENCODING: "Write the line again in the encoding of the others.",
+    RowCode.UNCLOSED_QUOTE: 'Close the quote, or double it where a quote is meant: `""`.',
+}
+"""What the user can do about a rejected row."""
+
+WARNING_ADVICE: dict[WarningCode, str] = {
+    WarningCode.FORMULA_LIKE: "Check the cells that begin like formulas before opening the table "
+    "in a spreadsheet program.",
+    WarningCode.AMBIGUOUS_DATE: "State the order of day and month in the contract; the dates fit "
+    "both.",
+    WarningCode.FORMAT_MISMATCH: "Mend the cells or lines that the warning names: they are unlike "
+    "the others.",
+    WarningCode.RENAMED_COLUMNS: "Give every column its own name in the header; some were renamed.",
+    WarningCode.DIALECT_UNSURE: "Compare a few rows with the original: the delimiter had to be "
+    "guessed.",
+    WarningCode.HEADER_UNSURE: "Check that the first row is a header; it could be data.",
+    WarningCode.FOOTER_KEPT: "Check the last rows: they look like totals or notes and were set "
+    "apart.",
+    WarningCode.NEW_VALUES: "Accept the new values in the contract, or correct them at the source.",
+}
+"""What the user can do about a warning."""
+
+
 class IntakeFault(RuntimeError):
     """Intake itself went wrong, whatever the file: the upload fails, the file is not to blame.
 

@@ -125,7 +125,7 @@ def _reject_violations(
         code = RowCode.DUPLICATE if violation.check == "unique" else RowCode.CONTRACT
         # A limit of a personal column is made of its values.
         limit = "" if masking.hides(violation.column) else f" {violation.limit}"
-        rule = f"{violation.column}: {violation.check}{limit}"[:200]
+        rule = f"{violation.column}: {violation.check}{limit[:200]}{_meaning(violation.check)}"
         con.execute(
             "INSERT INTO nika_violations SELECT place, ?, ?, ?, ? FROM rows",
             [number, violation.column, rule, code.value],
@@ -133,6 +133,19 @@ def _reject_violations(
     rejects = table.with_name(".contract_rejects.part")
     typed.rejected_by_contract = _move_violations(con, typed, table, rejects)
     typed.reject_files.append(rejects)
+
+
+def _meaning(check: str) -> str:
+    """What a rule asks for, in words."""
+    words = {
+        "ge": "the smallest value allowed",
+        "le": "the largest value allowed",
+        "isin": "the only values allowed",
+        "pattern": "the form asked for",
+        "unique": "no value twice",
+        "nullable": "no empty cell",
+    }
+    return f", {words[check]}" if check in words else ""
 
 
 def _new_values(known: Contract, violation: Violation, masking: Masking) -> IntakeWarning:

@@ -65,10 +65,14 @@ def check_time() -> None:
     if limit is not None and limit.left <= 0:
         raise UploadRejected(
             "TIMEOUT",
-            f"Reading was not done after the {limit.seconds:,.0f} seconds that a file of this "
-            "size is given.",
+            f"Reading was not done after the {_seconds(limit.seconds)} seconds that a file of "
+            "this size is given.",
             {"limit": round(limit.seconds, 3)},
         )
+
+
+def _seconds(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1 else f"{number:g}"
 
 
 def allow_more_time(size: int) -> None:

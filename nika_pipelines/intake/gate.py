@@ -128,7 +128,8 @@ def _shape_of(filename: str) -> Shape:
     if shape is None:
         raise UploadRejected(
             "UNSUPPORTED_FORMAT",
-            f"Files with the extension {extension[:20]!r} are not taken.",
+            f"Files with the extension {extension[:20]!r} are not taken, only "
+            f"{', '.join(SUPPORTED)}.",
             {"detected": extension[:20], "supported_formats": SUPPORTED},
         )
     if shape != "packed":

@@ -323,7 +323,7 @@ def _reject(piece: Classified, place: int, line: int, width: int) -> dict[str, A
     start, end = int(piece.cut.starts[place]), int(piece.cut.ends[place])
     kind, fields = Kind(int(piece.kinds[place])), int(piece.cut.fields[place])
     reasons = {
-        Kind.SHORT: f"{fields} cells instead of {width}",
+        Kind.SHORT: f"{fields} cell{'' if fields == 1 else 's'} instead of {width}",
         Kind.LONG: f"{fields} cells instead of {width}",
         Kind.FIELD: "one cell is longer than allowed",
         Kind.ENCODING: "bytes that are text in no encoding that fits the file, shown in hex",

@@ -5,6 +5,8 @@ Belongs here: reading a finished result. Does not belong here: computing any num
 
 from typing import Any, Literal
 
+from nika_pipelines.intake.codes import WARNING_ADVICE
+
 Level = Literal["good", "attention", "bad"]
 
 BAD_QUALITY = 70.0
@@ -18,17 +20,7 @@ MOST_UNJUDGED_NAMED = 3
 MOST_REJECTS_LISTED = 12
 """Rejected rows that a report lists, the first of the file."""
 
-_WARNING_STEPS = {
-    "FORMULA_LIKE": "Check the cells that begin like formulas before opening the table in a "
-    "spreadsheet program.",
-    "AMBIGUOUS_DATE": "State the order of day and month in the contract; the dates fit both.",
-    "FORMAT_MISMATCH": "Rename the file: its content is another format than its name says.",
-    "RENAMED_COLUMNS": "Give every column its own name in the header; some were renamed.",
-    "DIALECT_UNSURE": "Compare a few rows with the original: the delimiter had to be guessed.",
-    "HEADER_UNSURE": "Check that the first row is a header; it could be data.",
-    "FOOTER_KEPT": "Check the last rows: they look like totals or notes and were set apart.",
-    "NEW_VALUES": "Accept the new values in the contract, or correct them at the source.",
-}
+_WARNING_STEPS: dict[str, str] = {code.value: step for code, step in WARNING_ADVICE.items()}
 
 
 def verdict(result: dict[str, Any]) -> dict[str, str]:

@@ -161,7 +161,10 @@ def test_a_file_that_breaks_an_accepted_contract_all_over_is_refused_early(
         take(tmp_path, "shop,amount,kind\n" + rows, 2)
 
     assert caught.value.code == "CONTRACT_BROKEN"
-    assert "line 2 (row 1), column 'amount': '500.5' (amount: le 99.5)" in caught.value.message
+    assert (
+        "line 2 (row 1), column 'amount': '500.5' (amount: le 99.5, the largest value allowed)"
+        in caught.value.message
+    )
 
 
 def test_a_refused_first_file_leaves_no_contract(tmp_path: Path) -> None:
