@@ -57,6 +57,8 @@ _REASONS = {
     _ENCODING: (RowCode.INVALID_ENCODING, "bytes of no known encoding"),
 }
 _NAMES_TOLD = 10
+_SHAPES = "nika_json_shapes"
+_DRAFT = "(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE_BYTES '8MB')"
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def read_json(
     with connect(settings) as con, interruptible(con):
         with timed(clock, "scan"):
             states = _judged(con, stored, work / "judged.parquet", found, settings)
-            names, keys, renamed = _columns(con, work / "judged.parquet", found, settings)
+            names, keys, renamed = _columns(con, found, settings)
         with timed(clock, "parse"):
             _write(con, work / "judged.parquet", out[0], names, keys, found)
             _write_rejects(con, work / "judged.parquet", out[1])
@@ -277,24 +279,23 @@ def _judged(
     """
     kind = "OBJECT" if found.keys is None else "ARRAY"
     keys = "json_keys(doc)" if found.keys is None else "NULL::VARCHAR[]"
+    values = "json_extract_string(doc, '$.*')" if found.keys is None else "doc->>'$[*]'"
     longest = settings.max_field_bytes
     odd = ""
     if found.is_lines and found.undecodable:
         odd = f"WHEN line IN ({', '.join(map(str, found.undecodable))}) THEN {_ENCODING} "
-    values = "json_extract_string(doc, '$.*')" if found.keys is None else "doc->>'$[*]'"
+    # Each test costs a pass over the text: what holds for nearly all records comes first.
     con.execute(
-        f"COPY (SELECT line, doc, keys, CASE WHEN state <> {_GOOD} THEN state "
-        f"WHEN len(keys) <> len(list_distinct(keys)) THEN {_TWICE} "
-        f"WHEN strlen(doc) > {longest} THEN CASE WHEN "
-        f"list_max(list_transform({values}, lambda v: strlen(v))) > {longest} "
-        f"THEN {_LONG} ELSE {_GOOD} END ELSE {_GOOD} END AS state "
-        f"FROM (SELECT line, doc, state, CASE WHEN state = {_GOOD} THEN {keys} END AS keys "
-        f"FROM (SELECT line, doc, CASE WHEN trim(doc, {_SPACES_SQL}) = '' THEN {_BLANK} {odd}"
-        f"WHEN NOT json_valid(doc) THEN {_BROKEN} WHEN json_type(doc) <> '{kind}' "
-        f"THEN {_NO_RECORD} ELSE {_GOOD} END AS state FROM {parquet_rows(stored)}))) "
-        f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE_BYTES '8MB')"
+        f"COPY (SELECT line, doc, state, CASE WHEN state = {_GOOD} THEN {keys} END AS keys "
+        f"FROM (SELECT line, doc, CASE {odd}WHEN json_valid(doc) THEN CASE "
+        f"WHEN json_type(doc) <> '{kind}' THEN {_NO_RECORD} WHEN strlen(doc) <= {longest} "
+        f"THEN {_GOOD} WHEN list_max(list_transform({values}, lambda v: strlen(v))) > {longest} "
+        f"THEN {_LONG} ELSE {_GOOD} END WHEN trim(doc, {_SPACES_SQL}) = '' THEN {_BLANK} "
+        f"ELSE {_BROKEN} END AS state FROM {parquet_rows(stored)})) "
+        f"TO {literal(str(target))} {_DRAFT}"
     )
     stored.unlink()
+    _find_twice(con, target)
     counted = con.execute(
         f"SELECT state, count(*), min(line) FROM {parquet_rows(target)} GROUP BY state"
     ).fetchall()
@@ -304,6 +305,24 @@ def _judged(
         _refuse_broken(con, target, found, first)
     _judge(states, first, settings)
     return states
+
+
+def _find_twice(con: "DuckDBPyConnection", judged: Path) -> None:
+    """Mark the records in which a key stands twice; most files have few different sets of keys."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_SHAPES} AS SELECT keys, min(line) AS line, "
+        "len(keys) <> len(list_distinct(keys)) AS twice "
+        f"FROM {parquet_rows(judged)} WHERE state = {_GOOD} GROUP BY keys"
+    )
+    if not con.execute(f"FROM {_SHAPES} WHERE twice LIMIT 1").fetchall():
+        return
+    marked = judged.with_name("marked.parquet")
+    con.execute(
+        f"COPY (SELECT * REPLACE (CASE WHEN state = {_GOOD} AND keys IN "
+        f"(SELECT keys FROM {_SHAPES} WHERE twice) THEN {_TWICE} ELSE state END AS state) "
+        f"FROM {parquet_rows(judged)}) TO {literal(str(marked))} {_DRAFT}"
+    )
+    marked.replace(judged)
 
 
 def _refuse_broken(
@@ -344,7 +363,7 @@ def _judge(states: dict[int, int], first: dict[int, int], settings: Settings) ->
 
 
 def _columns(
-    con: "DuckDBPyConnection", judged: Path, found: _Source, settings: Settings
+    con: "DuckDBPyConnection", found: _Source, settings: Settings
 ) -> tuple[list[str], list[str], list[IntakeWarning]]:
     """Final names, keys, and what is to be told: the keys of all good records, as they appear.
 
@@ -354,10 +373,8 @@ def _columns(
     keys = found.keys
     if keys is None:
         rows = con.execute(
-            f"WITH shapes AS (SELECT keys, min(line) AS line FROM {parquet_rows(judged)} "
-            f"WHERE state = {_GOOD} GROUP BY keys) "
             "SELECT key FROM (SELECT line, unnest(keys) AS key, "
-            "unnest(range(len(keys))) AS place FROM shapes) "
+            f"unnest(range(len(keys))) AS place FROM {_SHAPES} WHERE NOT twice) "
             "GROUP BY key ORDER BY min(line), arg_min(place, line) "
             f"LIMIT {settings.max_columns + 1}"
         ).fetchall()
