@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nika_pipelines.commands.console import messages, plain
-from nika_pipelines.intake.names import display_name
+from nika_pipelines.intake.names import display_name, is_companion
 
 if TYPE_CHECKING:
     from nika_pipelines.processing import SourceFile
@@ -24,6 +24,10 @@ def named_files(paths: list[Path]) -> list["SourceFile"]:
     files: list[SourceFile] = []
     for path in paths:
         _check(path)
+        if path.is_file() and is_companion(path.name):
+            # As when a shell expands `*`: it says how another file is to be read.
+            messages().print(f"{plain(path)} is a companion, so it is not processed by itself")
+            continue
         found, notices = candidates(path)
         files += found
         for notice in notices:
