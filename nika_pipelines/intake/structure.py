@@ -25,6 +25,12 @@ _FOOTER_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+_NOTE_WORDS = re.compile(
+    r"(?:sources?|notes?|footnotes?|quellen?|anmerkung(?:en)?|hinweise?|fuentes?|notas?|"
+    r"remarques?)\s*:",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -118,7 +124,7 @@ def _named(
     keep_empty_last: bool,
 ) -> Structure:
     """Name the columns by the header."""
-    source_names = _joined_header([row for row in rows[:span] if row], width)
+    source_names = _joined_header(list(filter(_is_filled, rows[:span])), width)
     width = min(width, len(source_names))
     full = width
     if not keep_empty_last and len(source_names) == width:
@@ -174,23 +180,32 @@ def unique_names(source_names: list[str], longest: int) -> tuple[list[str], list
 def footer_start(rows: Sequence[Record], after_blank: Sequence[bool]) -> int:
     """The place in the last ``rows`` from which all are footer; ``len(rows)`` when none is.
 
-    A footer row says so (total, sum, ...), or is a lone note below a blank line.
+    A footer row says so (total, sum, ...), or is a lone note: below a blank line, or one of several
+    below such a line, or one that says so (source, note, ...).
     """
     start = len(rows)
     for place in range(len(rows) - 1, -1, -1):
-        if not _is_footer(rows[place], after_blank[place]):
+        lone = _is_lone_note(rows[place])
+        if _is_total(rows[place]) or (lone and (after_blank[place] or _names_note(rows[place]))):
+            start = place
+        elif not lone:
             break
-        start = place
     return start
 
 
-def _is_footer(row: Record, after_blank: bool) -> bool:
+def _is_total(row: Record) -> bool:
     filled = [cell.strip() for cell in row if cell.strip()]
-    if not filled:
-        return False
-    if _FOOTER_WORDS.fullmatch(filled[0]):
-        return True
-    return after_blank and len(row) > 2 and len(filled) == 1 and not is_typed(filled[0])
+    return bool(filled) and _FOOTER_WORDS.fullmatch(filled[0]) is not None
+
+
+def _is_lone_note(row: Record) -> bool:
+    """Whether text stands alone in a row of a table of several columns."""
+    filled = [cell.strip() for cell in row if cell.strip()]
+    return len(row) > 2 and len(filled) == 1 and not is_typed(filled[0])
+
+
+def _names_note(row: Record) -> bool:
+    return _NOTE_WORDS.match("".join(row).strip()) is not None
 
 
 def is_typed(cell: str) -> bool:
@@ -208,7 +223,8 @@ def _table_rows(records: list[Record], width: int, most: int) -> tuple[int, list
 
 def _rows_from(records: list[Record], width: int, told: int) -> tuple[int, list[list[str]]]:
     """The same from a told record on; blank ones there belong to the preamble."""
-    first = next((place for place in range(told, len(records)) if records[place]), None)
+    filled = (place for place in range(told, len(records)) if _is_filled(records[place]))
+    first = next(filled, None)
     if first is None:
         raise UploadRejected(
             "NO_DATA_ROWS",
@@ -264,6 +280,10 @@ def _is_comment(records: list[Record], place: int, width: int) -> bool:
     return not (heads and _evidence([records[place], *below], 1) > 0 >= _evidence(below, 1))
 
 
+def _is_filled(row: Record) -> bool:
+    return any(cell.strip() for cell in row)
+
+
 def _starts_with_hash(record: Record) -> bool:
     return bool(record) and record[0].startswith("#")
 
@@ -274,7 +294,7 @@ def _fitted(record: Record, width: int) -> list[str]:
 
 def _told_span(rows: list[list[str]], told: int, *, whole: bool) -> int:
     """The records that hold so many header rows, blank ones between them included."""
-    filled = [place for place, row in enumerate(rows) if row]
+    filled = [place for place, row in enumerate(rows) if _is_filled(row)]
     if whole and len(filled) <= told:
         raise UploadRejected(
             "NO_DATA_ROWS",
@@ -286,7 +306,7 @@ def _told_span(rows: list[list[str]], told: int, *, whole: bool) -> int:
 
 def _header_rows(rows: list[list[str]], *, whole: bool) -> _Head:
     """How many of the first rows are header."""
-    body = [row for row in rows[1:] if any(row)]
+    body = list(filter(_is_filled, rows[1:]))
     if not body:
         return _lonely_row(rows[0] if rows else [], whole=whole)
     steady = [rows[0], *_below_no_blank(rows)]
@@ -313,9 +333,9 @@ def _below_no_blank(rows: list[list[str]]) -> list[list[str]]:
     steady = [
         row
         for place, row in enumerate(rows[1:], start=1)
-        if row and all(rows[above] for above in range(max(1, place - 2), place))
+        if _is_filled(row) and all(map(_is_filled, rows[max(1, place - 2) : place]))
     ]
-    body = [row for row in rows[1:] if row]
+    body = [row for row in rows[1:] if _is_filled(row)]
     return steady if len(steady) >= 0.5 * len(body) else body
 
 
