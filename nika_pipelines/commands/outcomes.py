@@ -19,6 +19,7 @@ STATE_STYLES = {
     UploadState.DUPLICATE: "cyan",
     UploadState.QUARANTINED: "yellow",
     UploadState.FAILED: "red",
+    UploadState.DELETED: "dim",
 }
 
 
