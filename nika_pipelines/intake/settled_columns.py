@@ -61,10 +61,23 @@ def settle_columns(
     said = options_by_position(options.columns, text.names, text.source_names)
     if known is None:
         columns, warnings = infer_columns(
-            con, text.parquet, text.names, text.source_names, settings, said
+            con, text.parquet, text.names, text.source_names, settings, _with_own(text, said)
         )
         return SettledColumns(columns, None, warnings)
     return _by_contract(con, text, known, said, settings)
+
+
+def _with_own(text: TextTable, said: Mapping[int, ColumnOption]) -> dict[int, ColumnOption]:
+    """What was said, completed by the types that the file itself states."""
+    own = {
+        place: ColumnOption(type=text.own_types[name])
+        for place, name in enumerate(text.names)
+        if name in text.own_types
+    }
+    for place, option in said.items():
+        stated = own.get(place, ColumnOption()).type
+        own[place] = replace(option, type=stated) if option.type is None else option
+    return own
 
 
 def _by_contract(

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import allow_more_time, check_time
@@ -71,12 +71,20 @@ def _chunks(source: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _opened(source: Path, kind: str) -> IO[bytes]:
+class _Stream(Protocol):
+    """What both libraries open."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+def _opened(source: Path, kind: str) -> _Stream:
     if kind == "gzip":
         return gzip.open(source)
     import pyarrow as pa
 
-    stream: IO[bytes] = pa.CompressedInputStream(pa.OSFile(str(source)), "zstd")
+    stream: _Stream = pa.CompressedInputStream(pa.OSFile(str(source)), "zstd")
     return stream
 
 

@@ -1,0 +1,284 @@
+"""Parquet into a text table whose columns keep the types that the file states.
+
+Belongs here: which text every type of Parquet becomes, and which type is kept. Does not belong
+here: how that text is typed again, which the stated types decide exactly.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nika_pipelines.engine import connect, discard
+from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
+from nika_pipelines.intake.deadline import interruptible
+from nika_pipelines.intake.gate import SUPPORTED
+from nika_pipelines.intake.opening import timed
+from nika_pipelines.intake.records import (
+    LINE_COLUMN,
+    REJECT_COLUMNS,
+    ColumnType,
+    Dialect,
+    IntakeWarning,
+    RowBalance,
+    TextTable,
+)
+from nika_pipelines.intake.structure import unique_names
+from nika_pipelines.intake.typed_table import clipped
+from nika_pipelines.settings import Settings
+from nika_pipelines.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
+_CELLS_PER_GROUP = 2_000_000
+_LONGEST_INTEGER_DECIMAL = 18
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column: its place in the file, its type there, the type it keeps."""
+
+    place: int
+    stored: str
+    type: ColumnType
+
+    @property
+    def cell(self) -> str:
+        return f"c{self.place}"
+
+    @property
+    def text(self) -> str:
+        """The SQL expression of the cell as text."""
+        cell, stored = self.cell, self.stored
+        if self.type == "float" and not stored.startswith("DECIMAL"):
+            # Through DOUBLE, whose shortest text reads back as the same number.
+            return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {cell}::DOUBLE::VARCHAR END"
+        if self.type == "timestamp" and ("ZONE" in stored or "TZ" in stored):
+            # Nanoseconds with a zone have no cast but that to text.
+            return f"({cell}::VARCHAR::TIMESTAMPTZ AT TIME ZONE 'UTC')::VARCHAR"
+        if self.type == "timestamp":
+            return f"{cell}::TIMESTAMP::VARCHAR"
+        if stored.endswith("]") or stored.startswith(_NESTED):
+            return f"to_json({cell})::VARCHAR"
+        if stored == "BLOB":
+            # Old writers store text as bytes; other bytes are shown in hexadecimal.
+            return f"replace(coalesce(TRY(decode({cell})), lower(hex({cell}))), chr(0), '')"
+        if stored == "VARCHAR":
+            return f"replace({cell}, chr(0), '')"
+        return f"{cell}::VARCHAR"
+
+
+def read_parquet_file(
+    source: Path, out: tuple[Path, Path], settings: Settings, clock: dict[str, float]
+) -> TextTable:
+    """Read Parquet into the two files of ``out``: the text table, and the rejected rows.
+
+    Raises:
+        UploadRejected: UNSUPPORTED_FORMAT when the file is damaged, NO_DATA_ROWS, TOO_MANY_ROWS,
+            TOO_MANY_COLUMNS or TOO_LARGE.
+    """
+    with connect(settings) as con, interruptible(con), _damage_told(settings):
+        with timed(clock, "structure"):
+            rows, source_names, stored = _described(con, source, settings)
+            names, changes = unique_names(source_names, settings.max_header_characters)
+            listed = ", ".join(f"c{place}" for place in range(len(names)))
+            scan = f"{_scan(source)} AS t({listed})"
+            columns = [_column(con, scan, place, kind) for place, kind in enumerate(stored)]
+        with timed(clock, "parse"):
+            accepted = _write(con, scan, columns, names, out[0], settings)
+            # The texts are searched one by one only when some are known to be too long.
+            searched = columns if accepted < rows else []
+            rejected = _write_rejects(con, scan, searched, names, out[1], settings)
+        if accepted + rejected != rows:
+            raise _damaged(f"it promises {rows:,} rows and holds {accepted + rejected:,}")
+        warnings = _not_finite(con, scan, columns)
+    if not accepted:
+        raise UploadRejected("NO_DATA_ROWS", "No row of the Parquet file can be taken.")
+    if changes:
+        text = "Columns got other names: " + ", ".join(changes[:10])
+        warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
+    return TextTable(
+        parquet=out[0],
+        rejects_parquet=out[1],
+        names=names,
+        source_names=source_names,
+        encoding=None,
+        dialect=Dialect(None),
+        header_rows=0,
+        preamble_rows=0,
+        footer_rows=0,
+        balance=RowBalance(rows, 0, 0, 0, 0, accepted, rejected, rows, accepted, rejected),
+        warnings=warnings,
+        own_types={name: column.type for name, column in zip(names, columns, strict=True)},
+        records_are_lines=True,
+    )
+
+
+def _scan(source: Path) -> str:
+    """The table function for exactly one file; folders like ``a=1`` add no columns."""
+    exact = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(source))
+    return f"read_parquet({literal(exact)}, hive_partitioning = false)"
+
+
+def _described(
+    con: "DuckDBPyConnection", source: Path, settings: Settings
+) -> tuple[int, list[str], list[str]]:
+    """Rows, and names and types of the columns.
+
+    Raises:
+        UploadRejected: TOO_MANY_ROWS, TOO_MANY_COLUMNS or NO_DATA_ROWS.
+    """
+    described = con.execute(f"DESCRIBE FROM {_scan(source)}").fetchall()
+    counted = con.execute(f"SELECT count(*) FROM {_scan(source)}").fetchone()
+    rows = int(counted[0]) if counted else 0
+    if len(described) > settings.max_columns:
+        raise UploadRejected(
+            "TOO_MANY_COLUMNS",
+            f"The table has {len(described):,} columns; at most {settings.max_columns:,} are "
+            "taken.",
+            {"detected": len(described), "limit": settings.max_columns},
+        )
+    if rows > settings.max_rows:
+        raise UploadRejected(
+            "TOO_MANY_ROWS",
+            f"The table has {rows:,} rows; at most {settings.max_rows:,} are taken.",
+            {"detected": rows, "limit": settings.max_rows},
+        )
+    if not rows:
+        raise UploadRejected("NO_DATA_ROWS", "The Parquet file holds no row.")
+    return rows, [str(row[0]) for row in described], [str(row[1]) for row in described]
+
+
+def _column(con: "DuckDBPyConnection", scan: str, place: int, stored: str) -> _Column:
+    return _Column(place, stored, _kept_type(con, scan, place, stored))
+
+
+def _kept_type(con: "DuckDBPyConnection", scan: str, place: int, stored: str) -> ColumnType:
+    """The type that a column keeps; what tables have no type for becomes text."""
+    simple: dict[str, ColumnType] = {
+        **dict.fromkeys(_INTEGERS, "integer"),
+        "BOOLEAN": "boolean",
+        "FLOAT": "float",
+        "DOUBLE": "float",
+        "DATE": "date",
+    }
+    if stored in simple:
+        return simple[stored]
+    if stored.startswith("TIMESTAMP") and not stored.endswith("]"):
+        return "timestamp"
+    if stored.startswith("DECIMAL") and not stored.endswith("]"):
+        width, scale = (int(part) for part in stored[8:-1].split(","))
+        return "integer" if scale == 0 and width <= _LONGEST_INTEGER_DECIMAL else "float"
+    if stored == "UBIGINT":
+        row = con.execute(f"SELECT max(c{place}) <= {2**63 - 1} FROM {scan}").fetchone()
+        return "integer" if row and row[0] else "text"
+    return "text"
+
+
+def _write(
+    con: "DuckDBPyConnection",
+    scan: str,
+    columns: list[_Column],
+    names: list[str],
+    target: Path,
+    settings: Settings,
+) -> int:
+    """Write the rows as text in the order of the file; returns how many."""
+    cells = ", ".join(
+        f"{column.text} AS {identifier(name)}" for column, name in zip(columns, names, strict=True)
+    )
+    group = max(2_048, min(122_880, _CELLS_PER_GROUP // len(columns)))
+    written = con.execute(
+        f"COPY (SELECT {cells}, line AS {identifier(LINE_COLUMN)} FROM {_numbered(scan)} "
+        f"WHERE NOT ({_too_long(columns, settings)})) TO {literal(str(target))} "
+        f"(FORMAT parquet, ROW_GROUP_SIZE {group})"
+    ).fetchone()
+    return int(written[0]) if written else 0
+
+
+def _write_rejects(
+    con: "DuckDBPyConnection",
+    scan: str,
+    columns: list[_Column],
+    names: list[str],
+    target: Path,
+    settings: Settings,
+) -> int:
+    """Write the rows with a text that is too long; returns how many."""
+    stored = ", ".join(f"{identifier(key)} {kind}" for key, kind in REJECT_COLUMNS.items())
+    con.execute(f"CREATE OR REPLACE TEMP TABLE nika_long_rows ({stored})")
+    for column in columns:
+        if column.type == "text":
+            name = names[column.place]
+            con.execute(
+                f"INSERT INTO nika_long_rows SELECT line, {literal(name)}, "
+                f"{literal(RowCode.FIELD_TOO_LONG.value)}, 'one value is longer than allowed', "
+                f"{clipped(column.text)} FROM {_numbered(scan)} "
+                f"WHERE {_too_long([column], settings)} "
+                "AND line NOT IN (SELECT line FROM nika_long_rows)"
+            )
+    written = con.execute(
+        f"COPY (FROM nika_long_rows ORDER BY line) TO {literal(str(target))} (FORMAT parquet)"
+    ).fetchone()
+    return int(written[0]) if written else 0
+
+
+def _numbered(scan: str) -> str:
+    return f"(SELECT *, row_number() OVER () AS line FROM {scan})"
+
+
+def _too_long(columns: list[_Column], settings: Settings) -> str:
+    texts = [column for column in columns if column.type == "text"]
+    tests = [f"coalesce(strlen({one.text}) > {settings.max_field_bytes}, false)" for one in texts]
+    return " OR ".join(tests) or "false"
+
+
+def _not_finite(
+    con: "DuckDBPyConnection", scan: str, columns: list[_Column]
+) -> list[IntakeWarning]:
+    """Tell of infinities and NaN, which are read as empty."""
+    floats = [column for column in columns if column.stored in ("FLOAT", "DOUBLE")]
+    if not floats:
+        return []
+    counts = " + ".join(f"count_if(NOT isfinite({column.cell}))" for column in floats)
+    row = con.execute(f"SELECT {counts} FROM {scan}").fetchone()
+    if not row or not row[0]:
+        return []
+    text = f"Values that are no finite number (NaN, infinity) were read as empty: {row[0]:,}."
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH, text)]
+
+
+@contextmanager
+def _damage_told(settings: Settings) -> Iterator[None]:
+    """Turn what DuckDB says about a damaged file into a refusal."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise
+    except duckdb.OutOfMemoryException as error:
+        discard()
+        raise UploadRejected(
+            "TOO_LARGE",
+            f"Reading the Parquet file takes more than {settings.duckdb_memory_mb} MB of memory: "
+            "write it with smaller row groups.",
+            {"limit": settings.duckdb_memory_mb},
+        ) from error
+    except duckdb.Error as error:
+        if "No space left" in str(error):
+            raise
+        discard()
+        raise _damaged(str(error).split("\n", 1)[0][:200]) from error
+
+
+def _damaged(problem: str) -> UploadRejected:
+    return UploadRejected(
+        "UNSUPPORTED_FORMAT",
+        f"The Parquet file is damaged: {problem}.",
+        {"detected": "damaged parquet", "supported_formats": SUPPORTED},
+    )
