@@ -1,7 +1,7 @@
 """Sidecars: found beside the file, kept for later, and never a way around the file's folder."""
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from nika_pipelines.intake.identity import content_identity, reading_options
 from nika_pipelines.intake.names import path_to_text
 from nika_pipelines.intake.reading_options import MAX_SIDECAR_BYTES, NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.states import Upload, UploadState
-from resources.sidecars import Sidecars, beside
+from resources.sidecars import Sidecar, Sidecars, beside
 
 
 @pytest.fixture
@@ -120,3 +120,10 @@ def test_a_sidecar_changes_the_identity_and_its_layout_does_not(tmp_path: Path) 
     texts = [reading_options(one, contract) for one in (NOTHING_SAID, said, same)]
     assert texts[0] != texts[1] == texts[2]
     assert content_identity("ab", texts[0]) != content_identity("ab", texts[1])
+
+
+def test_the_documented_sidecar_can_be_used() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "intake.md").read_text(encoding="utf-8")
+    example = page.split("## Companions")[1].split("```yaml\n")[1].split("```")[0]
+    said = Sidecar("sales.nika.yaml", example.encode()).options()
+    assert said.to_document().keys() == {field.name for field in fields(ReadingOptions)}
