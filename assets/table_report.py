@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.stages import StageInput
+from assets.table_history import stored_comparisons
 from nika_pipelines.intake.states import Upload
 from nika_pipelines.settings import Settings
 
@@ -50,6 +51,7 @@ def result_document(given: StageInput) -> dict[str, Any]:
         profile=profile,
         quality=score(profile, intake),
         anomalies=anomalies,
+        drift=stored_comparisons(given),
         run=RunFacts(
             stage_times=_stage_times(given),
             settings=_shaping_settings(given.workspace.settings),

@@ -20,6 +20,7 @@ from assets.previews import (
     verdict_markdown,
 )
 from assets.stages import Chain, DuplicateUpload, Stage, StageInput, StageOutcome
+from assets.table_history import compare_with_earlier
 from assets.table_report import render_report, result_document
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.codes import UploadRejected
@@ -147,7 +148,8 @@ def contract_path(settings: Settings, upload: Upload) -> Path:
 
 
 def table_statistics(given: StageInput) -> StageOutcome:
-    """Describe every column and the correlations between them."""
+    """Describe every column, the correlations between them, and what is unlike earlier files."""
+    from nika_pipelines.tables.sketch import sketch_table
     from nika_pipelines.tables.statistics import profile_table
 
     upload, workspace = given.upload, given.workspace
@@ -156,9 +158,13 @@ def table_statistics(given: StageInput) -> StageOutcome:
         profile = profile_table(
             connection, report.table_parquet, report.columns, workspace.settings
         )
+        sketch = sketch_table(
+            connection, report.table_parquet, report.columns, profile, report.balance.rejected
+        )
     path = workspace.report_store.write_document(
         FEED, upload.upload_id, "statistics", profile.to_json()
     )
+    drifts = compare_with_earlier(given, sketch)
     return StageOutcome(
         {
             "dagster/row_count": len(profile.columns),
@@ -167,6 +173,7 @@ def table_statistics(given: StageInput) -> StageOutcome:
             "dagster/uri": path.as_uri(),
             "nika/verdict": f"{profile.rows:,} rows in {len(profile.columns):,} columns described",
             "nika/correlations": len(profile.correlations),
+            "nika/drift": drifts[0].level if drifts else "nothing to compare with",
             "nika/preview": dg.MetadataValue.md(statistics_preview(profile)),
         }
     )

@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         50, "findings", "Most findings listed in a report.", gt=0
     )
 
+    # Comparison with earlier files
+    drift_baselines: int = _setting(
+        3, "versions", "Earlier versions of a dataset that a new one is compared with.", ge=0
+    )
+
     # Serving and reports
     web_port: int = _setting(
         3000, "port", "Dagster's web UI; if taken, the next free from +2.", ge=0

@@ -259,6 +259,19 @@ class Ledger:
         with self._reading.connect() as connection:
             return list(connection.execute(query).scalars())
 
+    def earlier_versions(self, upload: Upload, limit: int) -> list[Upload]:
+        """The versions of an upload's dataset before it, newest first."""
+        table = tables.uploads.c
+        query = (
+            sa.select(tables.uploads)
+            .where(table.feed == upload.feed, table.dataset == upload.dataset)
+            .where(table.version < upload.version, table.state != UploadState.DELETED.value)
+            .order_by(table.version.desc())
+            .limit(limit)
+        )
+        with self._reading.connect() as connection:
+            return [_upload(row) for row in connection.execute(query).mappings()]
+
     def unfinished(self, feed: str) -> list[Upload]:
         """Claimed uploads without a final state, in order of arrival."""
         return self.uploads(feed=feed, states=CLAIMED_STATES)

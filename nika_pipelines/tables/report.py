@@ -27,6 +27,7 @@ from nika_pipelines.reports.text import shown
 from nika_pipelines.settings import Settings
 from nika_pipelines.tables import report_tables as tables
 from nika_pipelines.tables.report_charts import figures, listed_anomalies, main_chart
+from nika_pipelines.tables.report_drift import drift_blocks
 from nika_pipelines.tables.report_rejects import first_rejects_table
 from nika_pipelines.tables.verdict import judged_columns
 
@@ -59,6 +60,7 @@ def table_report(result: dict[str, Any], data_root: Path, settings: Settings) ->
         *_summary(result, picture),
         *_findings(result, settings.max_anomalies_per_report, more_pictures),
         *_statistics(result),
+        *drift_blocks(result),
         *_quality(result, first_rejects_table(result, data_root, settings)),
         *_making(result),
     ]

@@ -23,6 +23,7 @@ from nika_pipelines.tables.verdict import recommendations, verdict
 
 RESULT_SCHEMA_VERSION = 1
 MOST_CHARTS = 4
+MOST_DRIFTING_COLUMNS = 50
 _SHEETS_TOLD = 5
 
 
@@ -65,8 +66,19 @@ def build_result(
     quality: QualityScore,
     anomalies: Findings,
     run: RunFacts,
+    drift: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Assemble ``result.json``; JSON-ready, without NaN or infinities."""
+    """Assemble ``result.json``; JSON-ready, without NaN or infinities.
+
+    Args:
+        upload: the file.
+        intake: what intake found out about it.
+        profile: statistics of its table.
+        quality: the score.
+        anomalies: what is unusual in it.
+        run: the run.
+        drift: comparisons with earlier versions, newest first; None if there was no comparison.
+    """
     found = anomalies.to_json()
     records = [record | {"id": f"{upload.upload_id}/{record['id']}"} for record in found["records"]]
     axis = profile.time_axis
@@ -88,7 +100,7 @@ def build_result(
         "rejects_by_code": dict(intake.rejects_by_code),
         "warnings": [asdict(warning) for warning in intake.warnings],
         "other_tables": other_tables,
-        "drift": None,
+        "drift": None if drift is None else [_drift(one) for one in drift],
         "baseline": None,
         "notes": [*_left_aside(other_tables), *profile.notes, *found["notes"]],
         "not_judged": found["not_judged"],
@@ -168,6 +180,16 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
     document = asdict(column)
     del document["non_finite"]
     return document
+
+
+def _drift(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison with the columns that changed; ``drift.json`` has all of them."""
+    changed = [column for column in comparison["columns"] if column["level"] != "stable"]
+    return {
+        **comparison,
+        "columns": changed[:MOST_DRIFTING_COLUMNS],
+        "changed": len(changed),
+    }
 
 
 def _charts(profile: TableProfile, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
