@@ -38,13 +38,14 @@ def current_contract(path: Path) -> Contract:
         ContractError: the file is not a contract; names the key at fault.
         FileNotFoundError: the dataset has no contract yet.
     """
-    contract = load_contract(path)
-    if _is_kept(contract, path):
+    content = path.read_bytes()
+    contract = parse_contract(path, content)
+    if _is_kept(contract, content, path):
         return contract
     with _alone(path):
         content = path.read_bytes()
         contract = parse_contract(path, content)
-        if _is_kept(contract, path):
+        if _is_kept(contract, content, path):
             return contract
         if contract.version in kept_versions(path):
             content = _with_heads(
@@ -124,10 +125,13 @@ def _history(path: Path) -> Path:
     return path.parent / HISTORY_FOLDER / path.stem
 
 
-def _is_kept(contract: Contract, path: Path) -> bool:
+def _is_kept(contract: Contract, content: bytes, path: Path) -> bool:
     """Whether the promises are those of the version they claim to be."""
+    kept = kept_path(path, contract.version)
     try:
-        return kept_contract(path, contract.version) == contract
+        same = kept.read_bytes()
+        # Mostly the very same bytes: a contract of 2,000 columns takes a while to parse.
+        return same == content or parse_contract(kept, same) == contract
     except FileNotFoundError:
         return False
     except ContractError:
