@@ -4,6 +4,7 @@ Belongs here: what may be inside an XLSX archive, and what the child's end means
 here: reading cells (spreadsheet_child) and finding the table among them (structure).
 """
 
+import errno
 import json
 import re
 import signal
@@ -262,6 +263,8 @@ def _run_child(source: Path, work: Path, settings: Settings, wanted: str | None)
         )
     except subprocess.TimeoutExpired as error:
         raise _timeout(settings) from error
+    if child.returncode == spreadsheet_child.DISK_FULL:
+        raise OSError(errno.ENOSPC, "no room for the sheets of the workbook")
     if child.returncode != 0:
         raise _ended(child, settings)
     answer: dict[str, Any] = json.loads(child.stdout)
@@ -277,7 +280,7 @@ def _ended(child: "subprocess.CompletedProcess[bytes]", settings: Settings) -> U
         if reason.startswith("PasswordError"):
             return _unsupported("The workbook is protected by a password.", "encrypted")
         return _unsupported(f"The workbook cannot be read: {reason}", "damaged workbook")
-    if child.returncode == spreadsheet_child.NO_ROOM:
+    if child.returncode == spreadsheet_child.TOO_MUCH_TEXT:
         return UploadRejected(
             "TOO_LARGE",
             f"The sheets take more than {settings.max_file_bytes:,} bytes as text.",

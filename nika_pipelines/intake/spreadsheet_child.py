@@ -24,7 +24,9 @@ from xml.parsers import expat
 
 DAMAGED = 3
 NO_MEMORY = 4
-NO_ROOM = 5
+TOO_MUCH_TEXT = 5
+DISK_FULL = 6
+_ENDS = {errno.EFBIG: TOO_MUCH_TEXT, errno.ENOSPC: DISK_FULL, errno.EDQUOT: DISK_FULL}
 _EXACT_INTEGER = 1e15
 _CHUNK_BYTES = 262_144
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
@@ -71,8 +73,8 @@ def main(task: Task) -> int:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # A panic of the Rust library is no Exception.
-        if isinstance(error, OSError) and error.errno == errno.EFBIG:
-            return NO_ROOM
+        if isinstance(error, OSError) and error.errno in _ENDS:
+            return _ENDS[error.errno]
         sys.stdout.write(json.dumps({"error": f"{type(error).__name__}: {error}"[:300]}))
         return DAMAGED
     return 0

@@ -51,9 +51,11 @@ def numeric_columns(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def line_noun(result: dict[str, Any]) -> str:
-    """What the file's own places are called: lines of a text, rows of a sheet."""
-    dialect = (result.get("file_info") or {}).get("dialect") or {}
-    return "row of the sheet" if dialect.get("sheet") else "line of the file"
+    """What the file's own places are called: lines of a text, rows of a sheet, records."""
+    dialect = (result.get("file_info") or {}).get("dialect") or {"delimiter": ","}
+    if dialect.get("sheet"):
+        return "row of the sheet"
+    return "line of the file" if dialect.get("delimiter") else "record of the file"
 
 
 def severity_counts(result: dict[str, Any]) -> dict[Severity, int]:

@@ -129,7 +129,7 @@ def test_titles_above_the_table_dates_and_totals_are_understood(tmp_path: Path) 
         ("2024-01-06 13:30:00", 'South, "East"', "7", 5),
         ("2024-01-07", "West", "3", 6),
     ]
-    assert (table.preamble_rows, table.header_rows, table.footer_rows) == (1, 1, 1)
+    assert (table.preamble_rows, table.header_rows, table.footer_rows) == (2, 1, 1)
     assert table.footer == [["Total", None, "20.5"]]
     assert table.dialect.sheet == "Q1"
     assert table.other_tables == [
