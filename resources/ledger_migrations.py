@@ -17,6 +17,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE uploads ADD COLUMN source_fingerprint TEXT",
         "ALTER TABLE uploads ADD COLUMN unstable_since TEXT",
         "CREATE INDEX IF NOT EXISTS ix_uploads_source_path ON uploads (source_path)",
+        "CREATE INDEX IF NOT EXISTS ix_uploads_source_fingerprint ON uploads (source_fingerprint)",
         "CREATE INDEX IF NOT EXISTS ix_uploads_duplicate_of ON uploads (duplicate_of)",
     ),
 }

@@ -34,7 +34,7 @@ uploads = sa.Table(
     sa.Column("not_before", sa.Text),
     sa.Column("finished_at", sa.Text, index=True),
     sa.Column("summary", sa.Text),
-    sa.Column("source_fingerprint", sa.Text),
+    sa.Column("source_fingerprint", sa.Text, index=True),
     sa.Column("unstable_since", sa.Text),
     sa.Index("ix_uploads_feed_dataset", "feed", "dataset"),
 )

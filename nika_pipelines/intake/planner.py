@@ -101,6 +101,7 @@ def plan_offers(
     Up to ``single_run_files`` new uploads get a run each, more are batched. Uploads whose run was
     lost are offered again, those that were in work when a worker died each alone. A run covers a
     contiguous range of partition keys, so uploads offered again are cut where the range has gaps.
+    A file that came twice is offered once its first upload is final: then it is a duplicate.
 
     Args:
         unfinished: claimed uploads without a final state, in order of arrival.
@@ -121,13 +122,32 @@ def plan_offers(
         and upload.run_id not in live_runs
         and (upload.not_before is None or upload.not_before <= now)
     ]
-    groups = [*_again(idle, registered, settings), *_fresh(idle, settings)]
+    repeats = _repeats(unfinished)
+    groups = [
+        *_again(idle, registered, settings),
+        *_fresh([upload for upload in idle if upload.upload_id not in repeats], settings),
+    ]
     return [_offer(group) for group in groups[:budget]]
 
 
 def backoff_seconds(attempt: int) -> float:
     """How long to wait before the next attempt: none before the second, then doubling to 5 min."""
     return 0.0 if attempt <= 1 else min(300.0, 5.0 * 2.0 ** (attempt - 2))
+
+
+def _repeats(unfinished: Sequence[Upload]) -> set[str]:
+    """Uploads that look like an earlier one that is not final yet: same name and size."""
+    first: dict[tuple[str, str | None, int], str] = {}
+    for upload in unfinished:
+        if upload.size_bytes is not None:
+            look = (upload.original_name, upload.tag, upload.size_bytes)
+            first.setdefault(look, upload.upload_id)
+    firsts = set(first.values())
+    return {
+        upload.upload_id
+        for upload in unfinished
+        if upload.size_bytes is not None and upload.upload_id not in firsts
+    }
 
 
 def _fresh(idle: Sequence[Upload], settings: Settings) -> Iterator[list[Upload]]:

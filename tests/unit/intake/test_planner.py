@@ -155,6 +155,17 @@ def test_a_suspect_is_offered_alone() -> None:
     assert all(group == ("u001",) or "u001" not in group for group in groups)
 
 
+def test_a_file_that_came_twice_is_offered_once_its_first_upload_is_final() -> None:
+    first, second = upload(1, size_bytes=7), upload(2, size_bytes=7)
+    others = [upload(3, size_bytes=8), upload(4, size_bytes=7, tag="north"), upload(5)]
+    taken = [key for offer in offers([first, second, *others]) for key in offer.upload_ids]
+    assert taken == ["u001", "u003", "u004", "u005"]
+    in_work = replace(first, batch_id="b", attempt=1)
+    assert offers([in_work, second], live_batches=frozenset({"b"})) == []
+    (offer,) = offers([second])
+    assert offer.upload_ids == ("u002",)
+
+
 def test_large_files_run_alone_and_are_marked() -> None:
     planned = offers([upload(n, size_bytes=LARGE_BYTES if n == 2 else 1) for n in range(6)])
     assert [(offer.upload_ids, offer.large) for offer in planned if offer.large] == [
