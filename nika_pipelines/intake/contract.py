@@ -75,9 +75,12 @@ class ColumnSet:
         if self.closest:
             pairs = (f"{new!r} resembles {old!r}" for new, old in self.closest.items())
             told.append(", ".join(pairs))
+        hint = ""
+        if len(self.missing) == len(contract.columns) > 1:
+            hint = " None of its names is there: the header may be missing, or be another one."
         return (
             f"The columns are not those of the contract of {contract.dataset!r} "
-            f"(version {contract.version}); {'; '.join(told)}."
+            f"(version {contract.version}); {'; '.join(told)}.{hint}"
         )
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.column_options import options_by_position, overruled, retyped
 from nika_pipelines.intake.column_types import contracted_text_warnings, infer_columns
-from nika_pipelines.intake.contract import broken_columns, column_set
+from nika_pipelines.intake.contract import ColumnSet, broken_columns, column_set
 from nika_pipelines.intake.contract_file import ColumnRule, Contract
 from nika_pipelines.intake.formula_cells import formula_warnings
+from nika_pipelines.intake.masking import masked_text, masked_value
 from nika_pipelines.intake.reading_options import ColumnOption, ReadingOptions
 from nika_pipelines.intake.records import Column, IntakeWarning, TextTable
 from nika_pipelines.settings import Settings
@@ -80,6 +81,20 @@ def _with_own(text: TextTable, said: Mapping[int, ColumnOption]) -> dict[int, Co
     return own
 
 
+def _as_shown(found: ColumnSet, known: Contract, settings: Settings) -> ColumnSet:
+    """The names as they may be told: those of a file without a header are its first cells."""
+    if not settings.mask_personal_data:
+        return found
+    about_people = any(rule.column("").personal for rule in known.columns)
+    if about_people and len(found.missing) == len(known.columns):
+        return replace(found, extra=tuple(map(masked_value, found.extra)), closest={})
+    return replace(
+        found,
+        extra=tuple(map(masked_text, found.extra)),
+        closest={masked_text(new): old for new, old in found.closest.items()},
+    )
+
+
 def _by_contract(
     con: "DuckDBPyConnection",
     text: TextTable,
@@ -87,7 +102,7 @@ def _by_contract(
     said: Mapping[int, ColumnOption],
     settings: Settings,
 ) -> SettledColumns:
-    names, warnings = column_set(known, text.names), []
+    names, warnings = _as_shown(column_set(known, text.names), known, settings), []
     if names.is_broken:
         if settings.broken_columns == "quarantine":
             raise broken_columns(known, names)

@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import TYPED_CELL
+from nika_pipelines.intake.masking import masked_text
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, IntakeWarning
 from nika_pipelines.settings import Settings
@@ -390,8 +391,10 @@ def _counts_up(row: Record) -> bool:
 
 
 def _could_be_names(row: Record, body: Sequence[Record]) -> bool:
-    """Whether all-text cells can be names: filled, distinct and short."""
+    """Whether all-text cells can be names: filled, distinct, short, and no one's address."""
     filled = [cell.strip() for cell in row if cell.strip()]
+    if any(masked_text(cell) != cell for cell in filled):
+        return False
     distinct = len({cell.casefold() for cell in filled}) == len(filled)
     used = sum(1 for column in zip(*(line for line in body if line), strict=True) if any(column))
     return len(filled) >= 0.5 * used and distinct and max(map(len, filled), default=0) <= 200

@@ -120,6 +120,14 @@ def _process_people(project: Project) -> None:
     project.run([refused])
     assert project.now(refused).error_code == "CONTRACT_BROKEN"
 
+    (headless,) = project.arrive(people_csv=NEWER.removeprefix(HEADER))
+    project.run([headless])
+    assert project.now(headless).error_code == "CONTRACT_BROKEN"
+    # Nothing but text, so that only what an address looks like tells that there is no header.
+    (all_text,) = project.arrive(friends_csv="Kyiv,a@planted-friend.example,fine\n" * 3)
+    project.run([all_text])
+    assert project.now(all_text).state == UploadState.REPORT_READY
+
     def stumble(*_: object, **__: object) -> None:
         duckdb.execute("SELECT CAST(? AS INTEGER)", [f"{FIRST[0]} {LAST[0]}"]).fetchall()
 
