@@ -403,5 +403,6 @@ def _write_utf8(source: Path, target: Path, encoding: str) -> tuple[int, int]:
 def _write_piece(text: str, out: BinaryIO, visible: int, nuls: int) -> tuple[int, int]:
     found = text.count("\0")
     text = text.replace("\0", "") if found else text
-    out.write(text.encode("utf-8", "surrogatepass"))
+    # Some codecs give lone surrogates, which are no text.
+    out.write(text.encode("utf-8", "replace"))
     return visible + len(text.strip().strip("\ufeff")), nuls + found

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.classify import classify_file
-from nika_pipelines.intake.codes import IntakeFault, RowCode
+from nika_pipelines.intake.codes import IntakeFault
 from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.parse_wide import WIDE_COLUMNS, write_wide
-from nika_pipelines.intake.record_kinds import REJECTED, Classified, Kind, Layout
+from nika_pipelines.intake.record_kinds import Classified, Kind, Layout
 from nika_pipelines.intake.record_scan import Marks
-from nika_pipelines.intake.records import LINE_COLUMN, RAW_BYTES, REJECT_COLUMNS
+from nika_pipelines.intake.records import LINE_COLUMN
+from nika_pipelines.intake.reject_rows import create_rejects, insert_rejects, write_rejects
 from nika_pipelines.intake.survey import Survey
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
 _MIN_LINE_SIZE = 2_000_000
 _GROUP_BYTES = 8_000_000
 _FEWEST_GROUP_ROWS, _MOST_GROUP_ROWS = 2_048, 122_880
-_ROW_CODES = {
-    Kind.SHORT: RowCode.SHORT_ROW,
-    Kind.LONG: RowCode.LONG_ROW,
-    Kind.FIELD: RowCode.FIELD_TOO_LONG,
-    Kind.QUOTE: RowCode.UNCLOSED_QUOTE,
-    Kind.ENCODING: RowCode.INVALID_ENCODING,
-}
 
 
 @dataclass(frozen=True)
@@ -74,6 +68,7 @@ def write_tables(
     """
     try:
         with connect(settings) as connection, interruptible(connection):
+            create_rejects(connection)
             if _is_regular(survey, reading):
                 try:
                     _read_as_it_is(connection, reading, survey, target)
@@ -121,12 +116,11 @@ def _read_copy(
     """Write the accepted records in canonical form, then let DuckDB read that."""
     copy = work / "canonical.csv"
     connection.execute("CREATE OR REPLACE TEMP TABLE lines (line BIGINT)")
-    _create_rejects(connection)
     with copy.open("wb") as out:
         for piece in classify_file(reading.path, reading.marks, reading.layout, settings):
             out.write(canonical_bytes(piece, reading.marks))
             _insert_lines(connection, piece)
-            _insert_rejects(connection, piece, reading)
+            insert_rejects(connection, piece, reading.layout.width)
     if reading.layout.width > WIDE_COLUMNS:
         _read_wide(connection, reading, survey, copy, target)
         return
@@ -147,7 +141,7 @@ def _read_wide(
 
     lines = connection.execute("SELECT line FROM lines").fetchnumpy()["line"]
     marks = reading.marks
-    characters = (chr(marks.delimiter), chr(marks.quote or ord('"')))
+    characters = (chr(marks.delimiter), chr(marks.quote) if marks.quote else None)
     width, longest = reading.layout.width, survey.longest
     try:
         read = write_wide(copy, target, reading.names, width, characters, lines, longest)
@@ -288,58 +282,5 @@ def _insert_lines(connection: "duckdb.DuckDBPyConnection", piece: Classified) ->
     connection.execute("INSERT INTO lines SELECT line FROM numbers")
 
 
-def _create_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
-    columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE rejects ({columns})")
-
-
 def _forget_rejects(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-
-
-def _insert_rejects(
-    connection: "duckdb.DuckDBPyConnection", piece: Classified, reading: Reading
-) -> None:
-    """Store the rejected records of a block with reason and raw text."""
-    import numpy as np
-
-    places = np.flatnonzero(np.isin(piece.kinds, REJECTED))
-    if not places.size:
-        return
-    lines = piece.line_numbers()
-    rows = [
-        _reject(piece, place, int(lines[place]), reading.layout.width) for place in places.tolist()
-    ]
-    names = ("line", "code", "reason", "raw")
-    found = {  # noqa: F841 (by SQL)
-        name: np.array([row[name] for row in rows], dtype=object if name != "line" else np.int64)
-        for name in names
-    }
-    connection.execute("INSERT INTO rejects SELECT line, NULL, code, reason, raw FROM found")
-
-
-def _reject(piece: Classified, place: int, line: int, width: int) -> dict[str, Any]:
-    """One rejected record, for people."""
-    start, end = int(piece.cut.starts[place]), int(piece.cut.ends[place])
-    kind, fields = Kind(int(piece.kinds[place])), int(piece.cut.fields[place])
-    reasons = {
-        Kind.SHORT: f"{fields} cell{'' if fields == 1 else 's'} instead of {width}",
-        Kind.LONG: f"{fields} cells instead of {width}",
-        Kind.FIELD: "one cell is longer than allowed",
-        Kind.ENCODING: "bytes that are text in no encoding that fits the file, shown in hex",
-        Kind.QUOTE: f"quotes do not match; {int(piece.cut.lines[place])} lines belong together",
-    }
-    raw = piece.block[start : min(end, start + RAW_BYTES)].decode("utf-8", "ignore")
-    return {"line": line, "code": _ROW_CODES[kind].value, "reason": reasons[kind], "raw": raw}
-
-
-def write_rejects(connection: "duckdb.DuckDBPyConnection", target: Path) -> None:
-    """Write the rejected rows, in file order."""
-    connection.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS rejects ("
-        + ", ".join(f"{identifier(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
-        + ")"
-    )
-    connection.execute(
-        f"COPY (SELECT * FROM rejects ORDER BY line) TO {literal(str(target))} (FORMAT parquet)"
-    )

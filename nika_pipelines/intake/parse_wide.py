@@ -24,7 +24,7 @@ def write_wide(
     target: Path,
     names: list[str],
     width: int,
-    bytes_of: tuple[str, str],
+    bytes_of: tuple[str, str | None],
     lines: "NDArray[np.int64]",
     longest: int,
 ) -> int:
@@ -35,7 +35,7 @@ def write_wide(
         target: the Parquet file.
         names: final column names; those beyond ``width`` head empty columns.
         width: cells of a record.
-        bytes_of: delimiter and quote.
+        bytes_of: delimiter, and quote if there is one.
         lines: the physical line of each record.
         longest: bytes of the longest record.
 
@@ -54,7 +54,7 @@ def write_wide(
         ),
         parse_options=csv.ParseOptions(
             delimiter=bytes_of[0],
-            quote_char=bytes_of[1],
+            quote_char=bytes_of[1] or False,
             double_quote=True,
             newlines_in_values=True,
             ignore_empty_lines=False,
