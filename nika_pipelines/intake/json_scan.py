@@ -27,6 +27,7 @@ _SPACES = b" \t\r\n"
 _QUOTE, _ESCAPE, _COMMA, _COLON = b'"\\,:'
 _OPENING, _CLOSING = b"{[", b"}]"
 _KEY_BYTES = 65_536
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 
 @dataclass(frozen=True)
@@ -264,12 +265,13 @@ def broken(path: Path, place: int, problem: str) -> NoReturn:
     Raises:
         UploadRejected: UNSUPPORTED_FORMAT.
     """
-    line, before = 1, b""
+    line = column = 1
     for block in _blocks(path, 0, place):
         breaks = block.count(b"\n")
         line += breaks
-        before = block.rpartition(b"\n")[2] if breaks else before + block
-    column = len(before.decode("utf-8", "ignore")) + 1
+        last = block.rpartition(b"\n")[2]
+        characters = len(last.translate(None, _CONTINUATION_BYTES))
+        column = characters + 1 if breaks else column + characters
     raise UploadRejected(
         "UNSUPPORTED_FORMAT",
         f"The JSON document is broken in line {line:,}, column {column:,}: {problem}.",
