@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from nika_pipelines.intake.record_kinds import Positions
 
 _TOLD = {
-    Kind.SHORT: (RowCode.SHORT_ROW, "fields || ' cells instead of ' || $width"),
+    Kind.SHORT: (
+        RowCode.SHORT_ROW,
+        "fields || IF(fields = 1, ' cell', ' cells') || ' instead of ' || $width",
+    ),
     Kind.LONG: (RowCode.LONG_ROW, "fields || ' cells instead of ' || $width"),
     Kind.FIELD: (RowCode.FIELD_TOO_LONG, "'one cell is longer than allowed'"),
     Kind.QUOTE: (
