@@ -20,7 +20,12 @@ from nika_pipelines.intake.gate import (
     control_share,
     not_text,
 )
-from nika_pipelines.intake.mixed_lines import decode_lines, is_single_byte, mixture_warning
+from nika_pipelines.intake.mixed_lines import (
+    SURE_LETTERS,
+    decode_lines,
+    is_single_byte,
+    mixture_warning,
+)
 from nika_pipelines.intake.records import IntakeWarning
 
 CHUNK_BYTES = 1_048_576
@@ -159,7 +164,7 @@ def _first_undecodable(source: Path, encoding: str) -> tuple[int, int]:
 
 def _is_mixture(look: _Look) -> bool:
     """Whether lines of valid multi-byte UTF-8 stand beside lines of something else."""
-    lines = [line for line in look.sample.split(b"\n") if not line.isascii()]
+    lines = [line for line in look.sample.splitlines() if not line.isascii()]
     # The sample may cut its last line inside a character.
     whole = lines[: len(lines) - 1 or 1]
     valid = sum(1 for line in whole if _is_utf8(line))
@@ -168,11 +173,10 @@ def _is_mixture(look: _Look) -> bool:
 
 def _decode_mixture(source: Path, work: Path, look: _Look, encoding: str) -> DecodedText:
     """Decode line by line: what is not UTF-8 in the one encoding that fits it."""
-    lines = (look.first_invalid + b"\n" + look.sample).split(b"\n")
-    aliens = b"\n".join(line for line in lines if not _is_utf8(line))
-    other = next((name for name in _guesses(aliens) if is_single_byte(name)), "cp1252")
+    lines = [*look.first_invalid.splitlines(), *look.sample.splitlines()]
+    other = _alien_encoding(b"\n".join(line for line in lines if not _is_utf8(line)))
     target = work / "decoded.txt"
-    count = decode_lines(_without_mark(source), target, other, _plausibility)
+    count = decode_lines(_without_mark(source), target, other)
     return DecodedText(
         target,
         _plain_name(encoding),
@@ -182,16 +186,17 @@ def _decode_mixture(source: Path, work: Path, look: _Look, encoding: str) -> Dec
     )
 
 
+def _alien_encoding(aliens: bytes) -> str:
+    """The single-byte encoding of lines that are not UTF-8; few bytes tell of none but cp1252."""
+    if sum(byte > 127 for byte in aliens) < SURE_LETTERS:
+        return "cp1252"
+    return next((name for name in _guesses(aliens) if is_single_byte(name)), "cp1252")
+
+
 def _without_mark(source: Path) -> Iterator[bytes]:
     chunks = _chunks(source)
     yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
     yield from chunks
-
-
-def _plausibility(text: str) -> float:
-    """The mean word score of the characters beyond ASCII."""
-    beyond = sum(1 for character in text if character > "\x7f")
-    return _word_score(text) / max(1, beyond)
 
 
 def _from_bom(head: bytes) -> str | None:

@@ -8,7 +8,8 @@ one encoding (encoding).
 """
 
 import codecs
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from nika_pipelines.intake.records import IntakeWarning
 FIRST_LINES = 3
 _FEW_ALIENS_SHARE = 0.2
 """Up to this share of all lines, lines in another encoding are faults of single rows."""
-_SURE_LETTERS = 30
+SURE_LETTERS = 30
 """So many bytes beyond ASCII tell an encoding well enough to read most of a file in it."""
-_LEAST_PLAUSIBILITY = -0.5
+_MOST_ODD_SHARE = 0.5
 _LONGEST_LINE = 16_000_000
 _SKIP_LINE = "nika-skip-line"
+# A sign within a word, and what could only be a capital within one.
+_ODD_LETTERS = re.compile(r"(?<=[^\W\d_])[^\x00-\x7f\w](?=[^\W\d_])|(?<=[a-zà-öø-ÿ])[À-ÖØ-Þ]")
 
 
 @dataclass
@@ -36,14 +39,6 @@ class LineCount:
     undecodable: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Alien:
-    """The single-byte encoding of the lines that are not UTF-8, and how text is judged."""
-
-    encoding: str
-    plausibility: Callable[[str], float]
-
-
 def is_single_byte(encoding: str) -> bool:
     """Whether every byte is a character of its own."""
     try:
@@ -52,27 +47,21 @@ def is_single_byte(encoding: str) -> bool:
         return False
 
 
-def decode_lines(
-    chunks: Iterator[bytes],
-    target: Path,
-    encoding: str,
-    plausibility: Callable[[str], float],
-) -> LineCount:
+def decode_lines(chunks: Iterator[bytes], target: Path, encoding: str) -> LineCount:
     """Write a copy in UTF-8; lines that fit no encoding show their odd bytes in hex.
 
     Args:
         chunks: the bytes of the file.
         target: where the copy goes.
         encoding: the single-byte encoding of the lines that are not UTF-8.
-        plausibility: the mean score of the characters beyond ASCII of a text.
 
     Raises:
         UploadRejected: MIXED_ENCODING, when the lines cannot be told apart.
     """
-    count, alien = LineCount(), _Alien(encoding, plausibility)
+    count = LineCount()
     with target.open("wb") as out:
         for block in _whole_lines(chunks):
-            out.write(_utf8(block, alien, count).replace(b"\0", b""))
+            out.write(_utf8(block, encoding, count).replace(b"\0", b""))
     _refuse_ambiguous(count, encoding)
     return count
 
@@ -120,12 +109,12 @@ def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _utf8(block: bytes, alien: _Alien, count: LineCount) -> bytes:
+def _utf8(block: bytes, encoding: str, count: LineCount) -> bytes:
     """The block in UTF-8; only its lines that are something else are looked at one by one."""
     pieces, done, line = [], 0, count.lines + 1
     for start, end in _alien_spans(block):
         line += _line_ends(block[done:start])
-        pieces += [block[done:start], _alien_line(block[start:end], line, alien, count)]
+        pieces += [block[done:start], _alien_line(block[start:end], line, encoding, count)]
         done = end
     pieces.append(block[done:])
     line += _line_ends(block[done:])
@@ -164,13 +153,10 @@ def _line_ends(block: bytes) -> int:
     return block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
 
 
-def _alien_line(raw: bytes, line: int, alien: _Alien, count: LineCount) -> bytes:
+def _alien_line(raw: bytes, line: int, encoding: str, count: LineCount) -> bytes:
     """One line that is not UTF-8."""
-    try:
-        text = raw.decode(alien.encoding)
-    except UnicodeDecodeError:
-        text = None
-    if text is None or alien.plausibility(text) < _LEAST_PLAUSIBILITY:
+    text = _single_byte_text(raw, encoding)
+    if text is None:
         count.undecodable.append(line)
         return raw.decode("utf-8", "backslashreplace").encode("utf-8")
     count.decoded += 1
@@ -180,11 +166,29 @@ def _alien_line(raw: bytes, line: int, alien: _Alien, count: LineCount) -> bytes
     return text.encode("utf-8")
 
 
+def _single_byte_text(raw: bytes, encoding: str) -> str | None:
+    """The line as text, unless the encoding does not fit it.
+
+    A line with some whole UTF-8 characters is damaged UTF-8 and nothing else.
+    """
+    if not raw.decode("utf-8", "ignore").isascii():
+        return None
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    beyond = sum(1 for character in text if character > "\x7f")
+    odd = len(_ODD_LETTERS.findall(text)) + sum(
+        1 for character in text if "\x7f" <= character < "\xa0"
+    )
+    return text if odd <= _MOST_ODD_SHARE * beyond else None
+
+
 def _refuse_ambiguous(count: LineCount, encoding: str) -> None:
     """Refuse a file much of which would be read in an encoding that few bytes speak for."""
     aliens = count.decoded + len(count.undecodable)
     few = aliens <= _FEW_ALIENS_SHARE * count.lines
-    sure = count.alien_bytes >= _SURE_LETTERS and len(count.undecodable) <= 0.1 * aliens
+    sure = count.alien_bytes >= SURE_LETTERS and len(count.undecodable) <= 0.1 * aliens
     if few or sure:
         return
     first = min([*count.first_decoded[:1], *count.undecodable[:1]])
