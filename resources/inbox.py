@@ -185,7 +185,7 @@ class Inbox:
             OSError: the file cannot be read or the inbox cannot be written.
         """
         folder = self.folder(feed)
-        draft = folder / f".nika-{os.getpid()}-{names.safe_stem(path.name)}.part"
+        draft = folder / f".nika-drop-{os.getpid()}-{names.safe_stem(path.name)}.part"
         try:
             shutil.copyfile(path, draft)
             status = draft.stat()

@@ -17,7 +17,7 @@ _STALE_SECONDS = 6 * 3600.0
 _GRACE_SECONDS = 600.0
 """A process of another container looks gone; what it still writes to looks fresh."""
 _BETWEEN_SECONDS = 3600.0
-_OWNED = re.compile(r"(?:spill-|\.nika-)(\d+)")
+_OWNED = re.compile(r"(?:spill-|\.nika-drop-)(\d+)(?:-|$)")
 
 
 class LeftoverSweep:

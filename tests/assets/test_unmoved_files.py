@@ -84,6 +84,18 @@ def test_a_file_in_a_read_only_inbox_is_processed_once_and_stays(
     assert second != upload_id
 
 
+def test_a_deleted_upload_whose_file_could_not_be_removed_is_not_taken_again(
+    light_project: Project, unmovable: Path
+) -> None:
+    (unmovable / "sales.csv").write_text(CLEAN)
+    offered(light_project)
+    (upload,) = light_project.workspace.ledger.uploads()
+    light_project.run([upload])
+    assert light_project.workspace.ledger.erase(upload.upload_id) is not None
+    assert (unmovable / "sales.csv").exists()
+    assert offered(light_project) == []
+
+
 def test_a_file_that_was_taken_away_before_its_run_is_let_go_and_may_come_back(
     light_project: Project, unmovable: Path
 ) -> None:
