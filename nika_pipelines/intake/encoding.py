@@ -154,12 +154,19 @@ def _first_undecodable(source: Path, encoding: str) -> tuple[int, int]:
         try:
             line += decoder.decode(chunk).count("\n")
         except UnicodeDecodeError as error:
-            good = error.object[: error.start].decode(encoding, "ignore")
-            return line + good.count("\n"), done - pending + error.start
+            return line + _breaks_before(error, encoding), done - pending + error.start
         except UnicodeError:
             return line, done
         done += len(chunk)
     return line, max(0, done - 1)
+
+
+def _breaks_before(error: UnicodeDecodeError, encoding: str) -> int:
+    """Line ends in front of an undecodable byte."""
+    try:
+        return error.object[: error.start].decode(encoding, "ignore").count("\n")
+    except UnicodeError:  # Codecs such as idna know no lenient reading.
+        return 0
 
 
 def _is_mixture(look: _Look) -> bool:

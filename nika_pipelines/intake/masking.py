@@ -38,8 +38,10 @@ _QUOTE_NO_VALUES = (
 _EMAIL = re.compile(r"([^\s@]+)@([^\s@]+)")
 _ENDING = re.compile(r"\.[A-Za-z]{2,6}$")
 _COUNTRY = re.compile(r"\s*\(?((?:\+|00)[1-9][0-9]{0,2})(?=[ ()./-])")
+_IN_ADDRESS = r"[^\s@<>\"'(),;:|\[\]]"
 _PERSONAL_SHAPES = re.compile(
-    r"(?P<email>[^\s@<>\"'(),;:|\[\]]+@[^\s@<>\"'(),;:|\[\]]+\.[^\s@<>\"'(),;:|\[\].]{2,})"
+    # An address begins where a word does: tried at every letter, a long cell takes minutes.
+    rf"(?<!{_IN_ADDRESS}){_IN_ADDRESS}+@{_IN_ADDRESS}+\.(?:(?!\.){_IN_ADDRESS}){{2,}}"
     r"|(?<![\w+])\+[1-9][0-9 ()./-]{5,20}[0-9]"
     r"|(?<![\w.,-])00[1-9][0-9][0-9 ()/-]{6,18}[0-9](?![\w-])"
     r"|(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"
