@@ -57,7 +57,7 @@ FILE_CODES: dict[str, FileCode] = {
         422, "Too many rows have another number of cells than the header. Check the delimiter."
     ),
     "CONTRACT_BROKEN": FileCode(
-        422, "Compare the file with its contract in data/contracts, mend one of them, then retry."
+        422, "Mend the file, its contract in data/contracts or its sidecar, then `nika retry ID`."
     ),
     "UNSTABLE": FileCode(422, "The file kept changing while it was read. Drop the finished file."),
     "TIMEOUT": FileCode(422, "Reading took too long. Split the file, or raise the time limit."),
