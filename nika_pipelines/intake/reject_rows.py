@@ -87,4 +87,5 @@ def _raw_texts(piece: Classified, places: "Positions") -> list[str]:
     # The byte behind each text, which belongs to none, parts it from the next.
     buffer[ends] = 0
     kept = np.cumsum(edges[:-1], dtype=np.int8).view(bool)
-    return buffer[kept].tobytes().decode("utf-8", "ignore").split("\0")[:-1]
+    joined: bytes = buffer[kept].tobytes()
+    return joined.decode("utf-8", "ignore").split("\0")[:-1]
