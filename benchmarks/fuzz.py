@@ -131,8 +131,6 @@ def _report(ending: Ending, case: Case, keep: Path) -> None:
     if keep.is_dir() and len(list(keep.iterdir())) >= _MOST_KEPT and not folder.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
-        contract = None if ending.outcome == "hang" else CaseRunner(Path(work)).contract_of(case)
     facts = {
         "number": case.number,
         "filename": case.filename,
@@ -145,9 +143,8 @@ def _report(ending: Ending, case: Case, keep: Path) -> None:
     }
     (folder / "input").write_bytes(case.content)
     (folder / "origin").write_bytes(case.origin.content)
-    for name, content in (("sidecar.yaml", case.sidecar), ("contract.yaml", contract)):
-        if content is not None:
-            (folder / name).write_bytes(content)
+    if case.sidecar is not None:
+        (folder / "sidecar.yaml").write_bytes(case.sidecar)
     (folder / "case.json").write_text(json.dumps(facts, indent=1), "utf-8")
     _tell(f"  nika bench fuzz --replay {folder}")
 

@@ -13,7 +13,12 @@ from fuzz_cases import Case, mutated_text
 from nika_pipelines.intake import contract_file
 from nika_pipelines.intake.codes import FILE_CODES, RowCode, UploadRejected
 from nika_pipelines.intake.reading_options import NOTHING_SAID, load_sidecar
-from nika_pipelines.intake.records import DUCKDB_TYPES, RAW_BYTES, REJECT_COLUMNS, IntakeReport
+from nika_pipelines.intake.records import (
+    DUCKDB_TYPES,
+    RAW_BYTES,
+    STORED_REJECT_COLUMNS,
+    IntakeReport,
+)
 from nika_pipelines.intake.take_in import inspect, take_in
 from nika_pipelines.settings import Settings
 
@@ -181,7 +186,8 @@ def _rejects(report: IntakeReport) -> None:
     rows = parquet.read_table(report.rejects_parquet)
     kinds = {field.name: str(field.type) for field in rows.schema}
     _insist(
-        kinds == {name: _ARROW[kind] for name, kind in REJECT_COLUMNS.items()}, f"rejects {kinds}"
+        kinds == {name: _ARROW[kind] for name, kind in STORED_REJECT_COLUMNS.items()},
+        f"rejects {kinds}",
     )
     _insist(
         rows.num_rows == report.balance.rejected == sum(report.rejects_by_code.values()),
