@@ -79,9 +79,14 @@ def is_one_byte(delimiter: str) -> bool:
     return len(delimiter) == 1 and delimiter.isascii()
 
 
-def marks_of(dialect: Dialect, stand_in: str = STAND_INS[0]) -> Marks:
+def stand_ins(dialect: Dialect) -> list[str]:
+    """The bytes that may stand in for a delimiter: those that mean nothing else."""
+    return [one for one in STAND_INS if one not in (dialect.quotechar, dialect.escapechar)]
+
+
+def marks_of(dialect: Dialect, stand_in: str | None = None) -> Marks:
     """The bytes of a dialect."""
-    delimiter = dialect.delimiter or ","
+    delimiter, stand_in = dialect.delimiter or ",", stand_in or stand_ins(dialect)[0]
     return Marks(
         delimiter=ord(delimiter if is_one_byte(delimiter) else stand_in),
         quote=ord(dialect.quotechar) if dialect.quotechar else None,

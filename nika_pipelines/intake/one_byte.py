@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import check_time
-from nika_pipelines.intake.dialect import STAND_INS, is_one_byte, marks_of
+from nika_pipelines.intake.dialect import is_one_byte, marks_of, stand_ins
 from nika_pipelines.intake.record_scan import Marks
 from nika_pipelines.intake.records import Dialect
 
@@ -26,7 +26,7 @@ def with_one_byte_delimiter(
     delimiter = dialect.delimiter or ","
     if is_one_byte(delimiter):
         return path, marks_of(dialect), None
-    stand_in = _unused_byte(path)
+    stand_in = _unused_byte(path, stand_ins(dialect))
     target = work / "one_byte.txt"
     wanted, one = delimiter.encode(), stand_in.encode()
     with path.open("rb") as stream, target.open("wb") as out:
@@ -42,16 +42,16 @@ def with_one_byte_delimiter(
     return target, marks_of(dialect, stand_in), delimiter
 
 
-def _unused_byte(path: Path) -> str:
-    """A control character that the file does not hold."""
-    unused = list(STAND_INS)
+def _unused_byte(path: Path, candidates: list[str]) -> str:
+    """The first of the control characters that the file does not hold."""
+    unused = candidates
     with path.open("rb") as stream:
-        while chunk := stream.read(1_048_576):
+        while chunk := stream.read(_CHUNK_BYTES):
             unused = [character for character in unused if character.encode() not in chunk]
     if not unused:
         raise UploadRejected(
             "NOT_TEXT",
             "The file uses every separator character at once.",
-            {"detected": [f"0x{ord(character):02x}" for character in STAND_INS]},
+            {"detected": [f"0x{ord(character):02x}" for character in candidates]},
         )
     return unused[0]

@@ -195,3 +195,11 @@ def test_a_doubtful_header_names_the_sidecar_line_that_settles_it(tmp_path: Path
 
     [doubt] = [one.message for one in table.warnings if one.code == "HEADER_UNSURE"]
     assert "`header_rows: 0` into sales.nika.yaml" in doubt
+
+
+def test_a_told_quote_is_no_stand_in_for_a_long_delimiter(tmp_path: Path) -> None:
+    content = b"a::b\n\x1fx::y\x1f::1\nz::2\n"
+
+    table = read(tmp_path, content, delimiter="::", quotechar="\x1f")
+
+    assert rows_of(table) == [("x::y", "1"), ("z", "2")]
