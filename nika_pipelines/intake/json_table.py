@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.codes import IntakeFault, RowCode, UploadRejected, WarningCode
-from nika_pipelines.intake.deadline import interruptible
+from nika_pipelines.intake.deadline import check_time, interruptible
 from nika_pipelines.intake.encoding import decode_file
 from nika_pipelines.intake.json_columns import rows_of_columns
 from nika_pipelines.intake.json_scan import (
@@ -29,7 +29,6 @@ from nika_pipelines.intake.json_scan import (
 from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.reading_options import ReadingOptions
 from nika_pipelines.intake.records import (
-    LINE_COLUMN,
     REJECT_COLUMNS,
     Dialect,
     IntakeWarning,
@@ -37,6 +36,7 @@ from nika_pipelines.intake.records import (
     TextTable,
 )
 from nika_pipelines.intake.structure import unique_names
+from nika_pipelines.intake.text_slices import write_text
 from nika_pipelines.intake.typed_table import clipped
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal, parquet_rows
@@ -58,7 +58,7 @@ _REASONS = {
 }
 _NAMES_TOLD = 10
 _SHAPES = "nika_json_shapes"
-_DRAFT = "(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE_BYTES '8MB')"
+_ODD = "nika_json_odd"
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,12 @@ def read_json(
         total = _store(found.pieces, stored, settings)
     with connect(settings) as con, interruptible(con):
         with timed(clock, "scan"):
-            states = _judged(con, stored, work / "judged.parquet", found, settings)
+            states = _judged(con, stored, total, found, settings)
             names, keys, renamed = _columns(con, found, settings)
         with timed(clock, "parse"):
-            _write(con, work / "judged.parquet", out[0], names, keys, found)
-            _write_rejects(con, work / "judged.parquet", out[1])
+            kept = _without_odd(con, stored, work / "kept.parquet")
+            _write(con, kept, out[0], names, keys, found)
+            _write_rejects(con, stored, out[1])
     balance = _balance(states, total)
     removed = decoded.removed_nuls
     nuls = [_warning(f"NUL bytes were removed: {removed:,}.")] if removed else []
@@ -270,15 +271,14 @@ def _store(pieces: Iterable[Piece], target: Path, settings: Settings) -> int:
 
 
 def _judged(
-    con: "DuckDBPyConnection", stored: Path, target: Path, found: _Source, settings: Settings
+    con: "DuckDBPyConnection", stored: Path, total: int, found: _Source, settings: Settings
 ) -> dict[int, int]:
-    """Tell good records from bad ones; returns how many there are of each state.
+    """List the records that are not good; returns how many there are of each state.
 
     Raises:
         UploadRejected: too few of them are good.
     """
     kind = "OBJECT" if found.keys is None else "ARRAY"
-    keys = "json_keys(doc)" if found.keys is None else "NULL::VARCHAR[]"
     values = "json_extract_string(doc, '$.*')" if found.keys is None else "doc->>'$[*]'"
     longest = settings.max_field_bytes
     odd = ""
@@ -286,53 +286,77 @@ def _judged(
         odd = f"WHEN line IN ({', '.join(map(str, found.undecodable))}) THEN {_ENCODING} "
     # Each test costs a pass over the text: what holds for nearly all records comes first.
     con.execute(
-        f"COPY (SELECT line, doc, state, CASE WHEN state = {_GOOD} THEN {keys} END AS keys "
-        f"FROM (SELECT line, doc, CASE {odd}WHEN json_valid(doc) THEN CASE "
-        f"WHEN json_type(doc) <> '{kind}' THEN {_NO_RECORD} WHEN strlen(doc) <= {longest} "
-        f"THEN {_GOOD} WHEN list_max(list_transform({values}, lambda v: strlen(v))) > {longest} "
+        f"CREATE OR REPLACE TEMP TABLE {_ODD} AS FROM (SELECT line, CASE {odd}"
+        f"WHEN json_valid(doc) THEN CASE WHEN json_type(doc) <> '{kind}' THEN {_NO_RECORD} "
+        f"WHEN strlen(doc) <= {longest} THEN {_GOOD} "
+        f"WHEN list_max(list_transform({values}, lambda v: strlen(v))) > {longest} "
         f"THEN {_LONG} ELSE {_GOOD} END WHEN trim(doc, {_SPACES_SQL}) = '' THEN {_BLANK} "
-        f"ELSE {_BROKEN} END AS state FROM {parquet_rows(stored)})) "
-        f"TO {literal(str(target))} {_DRAFT}"
+        f"ELSE {_BROKEN} END AS state FROM {parquet_rows(stored)}) WHERE state <> {_GOOD}"
     )
-    stored.unlink()
-    _find_twice(con, target)
-    counted = con.execute(
-        f"SELECT state, count(*), min(line) FROM {parquet_rows(target)} GROUP BY state"
-    ).fetchall()
-    states = {int(state): int(count) for state, count, _ in counted}
-    first = {int(state): int(line) for state, _, line in counted}
+    if found.keys is None:
+        _find_twice(con, stored)
+    counted = con.execute(f"SELECT state, count(*), min(line) FROM {_ODD} GROUP BY state")
+    states, first = {}, {}
+    for state, count, line in counted.fetchall():
+        states[int(state)], first[int(state)] = int(count), int(line)
     if not found.is_lines:
-        _refuse_broken(con, target, found, first)
+        _refuse_broken(con, stored, found, first)
+    states[_GOOD] = total - sum(states.values())
     _judge(states, first, settings)
     return states
 
 
-def _find_twice(con: "DuckDBPyConnection", judged: Path) -> None:
+def _good(stored: Path) -> str:
+    """The FROM item of the good records."""
+    return f"{parquet_rows(stored)} WHERE line NOT IN (SELECT line FROM {_ODD})"
+
+
+def _without_odd(con: "DuckDBPyConnection", stored: Path, target: Path) -> Path:
+    """The file of the good records alone; a join in SQL would not keep their order."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    odd = con.execute(f"SELECT line FROM {_ODD} ORDER BY line").fetchnumpy()["line"]
+    if not odd.size:
+        return stored
+    with (
+        parquet.ParquetFile(stored) as file,
+        parquet.ParquetWriter(
+            target, file.schema_arrow, compression="lz4", use_dictionary=False
+        ) as writer,
+    ):
+        for number in range(file.num_row_groups):
+            check_time()
+            rows = file.read_row_group(number, use_threads=False)
+            good = np.isin(rows.column("line").to_numpy(), odd, invert=True)
+            writer.write_table(rows.filter(pa.array(good)))
+    pa.default_memory_pool().release_unused()
+    return target
+
+
+def _find_twice(con: "DuckDBPyConnection", stored: Path) -> None:
     """Mark the records in which a key stands twice; most files have few different sets of keys."""
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_SHAPES} AS SELECT keys, min(line) AS line, "
         "len(keys) <> len(list_distinct(keys)) AS twice "
-        f"FROM {parquet_rows(judged)} WHERE state = {_GOOD} GROUP BY keys"
+        f"FROM (SELECT line, json_keys(doc) AS keys FROM {_good(stored)}) GROUP BY keys"
     )
-    if not con.execute(f"FROM {_SHAPES} WHERE twice LIMIT 1").fetchall():
-        return
-    marked = judged.with_name("marked.parquet")
-    con.execute(
-        f"COPY (SELECT * REPLACE (CASE WHEN state = {_GOOD} AND keys IN "
-        f"(SELECT keys FROM {_SHAPES} WHERE twice) THEN {_TWICE} ELSE state END AS state) "
-        f"FROM {parquet_rows(judged)}) TO {literal(str(marked))} {_DRAFT}"
-    )
-    marked.replace(judged)
+    if con.execute(f"FROM {_SHAPES} WHERE twice LIMIT 1").fetchall():
+        con.execute(
+            f"INSERT INTO {_ODD} SELECT line, {_TWICE} FROM {_good(stored)} "
+            f"AND json_keys(doc) IN (SELECT keys FROM {_SHAPES} WHERE twice)"
+        )
 
 
 def _refuse_broken(
-    con: "DuckDBPyConnection", judged: Path, found: _Source, first: dict[int, int]
+    con: "DuckDBPyConnection", stored: Path, found: _Source, first: dict[int, int]
 ) -> None:
     """A document with a broken record is broken itself: nobody knows where the record ends."""
     bad = [first[state] for state in (_BROKEN, _BLANK) if state in first]
     if not bad:
         return
-    row = con.execute(f"SELECT doc FROM {parquet_rows(judged)} WHERE line = {min(bad)}").fetchone()
+    row = con.execute(f"SELECT doc FROM {parquet_rows(stored)} WHERE line = {min(bad)}").fetchone()
     doc = str(row[0]) if row else ""
     problem, before = "the record is not valid JSON", doc[: len(doc) - len(doc.lstrip())]
     try:
@@ -396,7 +420,7 @@ def _columns(
 
 def _write(
     con: "DuckDBPyConnection",
-    judged: Path,
+    stored: Path,
     target: Path,
     names: list[str],
     keys: list[str],
@@ -407,22 +431,19 @@ def _write(
         paths = [f"/{place}" for place in range(len(keys))]
     else:
         paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in keys]
-    listed = ", ".join(map(literal, paths))
-    cells = ", ".join(
+
+    def select(places: range) -> tuple[list[str], str]:
+        listed = ", ".join(literal(paths[place]) for place in places)
         # No other cell of any format holds a NUL; an escaped one is no reason to let it in.
-        f"replace(v[{place}], chr(0), '') AS {identifier(name)}"
-        for place, name in enumerate(names, start=1)
-    )
-    group = max(2_048, min(122_880, 2_000_000 // len(names)))
-    con.execute(
-        f"COPY (SELECT {cells}, line AS {identifier(LINE_COLUMN)} FROM "
-        f"(SELECT line, json_extract_string(doc, [{listed}]) AS v FROM {parquet_rows(judged)} "
-        f"WHERE state = {_GOOD})) TO {literal(str(target))} "
-        f"(FORMAT parquet, ROW_GROUP_SIZE {group})"
-    )
+        cells = [f"replace(v[{n}], chr(0), '')" for n in range(1, len(places) + 1)]
+        return cells, (
+            f"(SELECT line, json_extract_string(doc, [{listed}]) AS v FROM {parquet_rows(stored)})"
+        )
+
+    write_text(con, names, select, target)
 
 
-def _write_rejects(con: "DuckDBPyConnection", judged: Path, target: Path) -> None:
+def _write_rejects(con: "DuckDBPyConnection", stored: Path, target: Path) -> None:
     columns = ", ".join(
         f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in REJECT_COLUMNS.items()
     )
@@ -431,7 +452,8 @@ def _write_rejects(con: "DuckDBPyConnection", judged: Path, target: Path) -> Non
     con.execute(
         f'COPY (SELECT {columns} FROM (SELECT line, NULL AS "column", CASE state {codes} END '
         f"AS code, CASE state {reasons} END AS reason, {clipped(f'trim(doc, {_SPACES_SQL})')} AS raw "
-        f"FROM {parquet_rows(judged)} WHERE state NOT IN ({_GOOD}, {_BLANK}) ORDER BY line)) "
+        f"FROM {parquet_rows(stored)} JOIN {_ODD} USING (line) WHERE state <> {_BLANK} "
+        "ORDER BY line)) "
         f"TO {literal(str(target))} (FORMAT parquet)"
     )
 

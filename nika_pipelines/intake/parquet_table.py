@@ -16,7 +16,6 @@ from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.gate import SUPPORTED
 from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.records import (
-    LINE_COLUMN,
     REJECT_COLUMNS,
     ColumnType,
     Dialect,
@@ -25,6 +24,7 @@ from nika_pipelines.intake.records import (
     TextTable,
 )
 from nika_pipelines.intake.structure import unique_names
+from nika_pipelines.intake.text_slices import SLICE_COLUMNS, write_text
 from nika_pipelines.intake.typed_table import clipped
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
-_CELLS_PER_GROUP = 2_000_000
 _LONGEST_INTEGER_DECIMAL = 18
+_LONG_ROWS = "nika_long_rows"
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,8 @@ def read_parquet_file(
             scan = f"{_scan(source)} AS t({listed})"
             columns = [_column(con, scan, place, kind) for place, kind in enumerate(stored)]
         with timed(clock, "parse"):
-            accepted = _write(con, scan, columns, names, out[0], settings)
-            # The texts are searched one by one only when some are known to be too long.
-            searched = columns if accepted < rows else []
-            rejected = _write_rejects(con, scan, searched, names, out[1], settings)
+            rejected = _write_rejects(con, scan, columns, names, out[1], settings)
+            accepted = _write(con, scan, columns, names, out[0], rejected)
         if accepted + rejected != rows:
             raise _damaged(f"it promises {rows:,} rows and holds {accepted + rejected:,}")
         warnings = _not_finite(con, scan, columns)
@@ -185,19 +183,18 @@ def _write(
     columns: list[_Column],
     names: list[str],
     target: Path,
-    settings: Settings,
+    rejected: int,
 ) -> int:
     """Write the rows as text in the order of the file; returns how many."""
-    cells = ", ".join(
-        f"{column.text} AS {identifier(name)}" for column, name in zip(columns, names, strict=True)
-    )
-    group = max(2_048, min(122_880, _CELLS_PER_GROUP // len(columns)))
-    written = con.execute(
-        f"COPY (SELECT {cells}, line AS {identifier(LINE_COLUMN)} FROM {_numbered(scan)} "
-        f"WHERE NOT ({_too_long(columns, settings)})) TO {literal(str(target))} "
-        f"(FORMAT parquet, ROW_GROUP_SIZE {group})"
-    ).fetchone()
-    return int(written[0]) if written else 0
+    source = _numbered(scan)
+    if rejected:
+        # A join does not keep the order.
+        source += f" WHERE line NOT IN (SELECT line FROM {_LONG_ROWS}) ORDER BY line"
+
+    def select(places: range) -> tuple[list[str], str]:
+        return [columns[place].text for place in places], source
+
+    return write_text(con, names, select, target)
 
 
 def _write_rejects(
@@ -208,33 +205,34 @@ def _write_rejects(
     target: Path,
     settings: Settings,
 ) -> int:
-    """Write the rows with a text that is too long; returns how many."""
+    """Find and write the rows with a text that is too long; returns how many."""
     stored = ", ".join(f"{identifier(key)} {kind}" for key, kind in REJECT_COLUMNS.items())
-    con.execute(f"CREATE OR REPLACE TEMP TABLE nika_long_rows ({stored})")
-    for column in columns:
-        if column.type == "text":
-            name = names[column.place]
-            con.execute(
-                f"INSERT INTO nika_long_rows SELECT line, {literal(name)}, "
-                f"{literal(RowCode.FIELD_TOO_LONG.value)}, 'one value is longer than allowed', "
-                f"{clipped(column.text)} FROM {_numbered(scan)} "
-                f"WHERE {_too_long([column], settings)} "
-                "AND line NOT IN (SELECT line FROM nika_long_rows)"
-            )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_LONG_ROWS} ({stored})")
+    for some in _slices([column for column in columns if column.type == "text"]):
+        tests = [f"strlen({one.text}) > {settings.max_field_bytes}" for one in some]
+        cases = list(zip(tests, some, strict=True))
+        found = " ".join(f"WHEN {test} THEN {literal(names[one.place])}" for test, one in cases)
+        text = " ".join(f"WHEN {test} THEN {clipped(one.text)}" for test, one in cases)
+        con.execute(
+            f"INSERT INTO {_LONG_ROWS} SELECT line, CASE {found} END, "
+            f"{literal(RowCode.FIELD_TOO_LONG.value)}, 'one value is longer than allowed', "
+            f"CASE {text} END FROM {_numbered(scan)} WHERE ({' OR '.join(tests)}) "
+            f"AND line NOT IN (SELECT line FROM {_LONG_ROWS})"
+        )
     written = con.execute(
-        f"COPY (FROM nika_long_rows ORDER BY line) TO {literal(str(target))} (FORMAT parquet)"
+        f"COPY (FROM {_LONG_ROWS} ORDER BY line) TO {literal(str(target))} (FORMAT parquet)"
     ).fetchone()
     return int(written[0]) if written else 0
 
 
+def _slices(columns: list[_Column]) -> Iterator[list[_Column]]:
+    """Some columns at a time: a query over all of a wide table takes too much memory."""
+    for start in range(0, len(columns), SLICE_COLUMNS):
+        yield columns[start : start + SLICE_COLUMNS]
+
+
 def _numbered(scan: str) -> str:
     return f"(SELECT *, row_number() OVER () AS line FROM {scan})"
-
-
-def _too_long(columns: list[_Column], settings: Settings) -> str:
-    texts = [column for column in columns if column.type == "text"]
-    tests = [f"coalesce(strlen({one.text}) > {settings.max_field_bytes}, false)" for one in texts]
-    return " OR ".join(tests) or "false"
 
 
 def _not_finite(
@@ -242,13 +240,14 @@ def _not_finite(
 ) -> list[IntakeWarning]:
     """Tell of infinities and NaN, which are read as empty."""
     floats = [column for column in columns if column.stored in ("FLOAT", "DOUBLE")]
-    if not floats:
+    count = 0
+    for some in _slices(floats):
+        tests = " + ".join(f"count_if(NOT isfinite({column.cell}))" for column in some)
+        row = con.execute(f"SELECT {tests} FROM {scan}").fetchone()
+        count += int(row[0]) if row else 0
+    if not count:
         return []
-    counts = " + ".join(f"count_if(NOT isfinite({column.cell}))" for column in floats)
-    row = con.execute(f"SELECT {counts} FROM {scan}").fetchone()
-    if not row or not row[0]:
-        return []
-    text = f"Values that are no finite number (NaN, infinity) were read as empty: {row[0]:,}."
+    text = f"Values that are no finite number (NaN, infinity) were read as empty: {count:,}."
     return [IntakeWarning(WarningCode.FORMAT_MISMATCH, text)]
 
 

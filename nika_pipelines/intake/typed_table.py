@@ -146,7 +146,7 @@ def _join(parts: Sequence[Path], target: Path, size: int) -> int:
     written = 0
     try:
         with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
-            for together in zip(*(_batches(file, size) for file in files), strict=True):
+            for together in zip(*(row_batches(file, size) for file in files), strict=True):
                 good = pc.invert(together[0].column(together[0].num_columns - 1))
                 for batch in together[1:]:
                     good = pc.and_(good, pc.invert(batch.column(batch.num_columns - 1)))
@@ -161,7 +161,7 @@ def _join(parts: Sequence[Path], target: Path, size: int) -> int:
     return written
 
 
-def _batches(file: "ParquetFile", size: int) -> "Iterator[pa.Table]":
+def row_batches(file: "ParquetFile", size: int) -> "Iterator[pa.Table]":
     """The rows of a part in equal batches, read a row group at a time.
 
     Arrow's own iterator keeps a reader of 50 kB open for every column: 100 MB for 2,000 columns.

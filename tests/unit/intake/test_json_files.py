@@ -156,6 +156,20 @@ def test_bad_lines_are_rejected_one_by_one(tmp_path: Path) -> None:
     assert "twice" in found[2][2]
 
 
+def test_bad_lines_leave_the_order_of_a_long_file_alone(tmp_path: Path) -> None:
+    lines = (f'{{"n": {n}}}' if n % 10 else "bad" for n in range(1, 300_001))
+    _, rows = read(tmp_path, "\n".join(lines), "a.jsonl")
+    assert [int(n) for n, _ in rows] == [n for n in range(1, 300_001) if n % 10]
+    assert all(int(n) == line for n, line in rows)
+
+
+def test_a_wide_table_keeps_its_columns_side_by_side(tmp_path: Path) -> None:
+    records = [{f"k{c}": r * 1_000 + c for c in range(450)} for r in range(1_200)]
+    table, rows = read(tmp_path, json.dumps(records))
+    assert table.names == [f"k{c}" for c in range(450)]
+    assert rows[1_199] == (*(str(1_199_000 + c) for c in range(450)), 1_200)
+
+
 def test_mostly_bad_lines_are_refused(tmp_path: Path) -> None:
     refusal = refusal_of(tmp_path, '{"a": 1}\n' * 10 + "broken\n" * 10, "a.jsonl")
     assert refusal.code == "RAGGED"

@@ -154,6 +154,16 @@ def test_rows_with_a_value_that_is_too_long_are_rejected(tmp_path: Path) -> None
     assert table.balance.accepted == 5
 
 
+def test_a_wide_table_keeps_its_columns_and_rows(tmp_path: Path) -> None:
+    columns = {f"t{c}": [f"{r} {c}" for r in range(1_500)] for c in range(250)}
+    columns["t100"][700] = "x" * 300
+    table = read(stored(tmp_path, columns), tmp_path, max_field_bytes=200)
+    rows = duckdb.execute(f"FROM '{table.parquet}'").fetchall()
+    assert [row[-1] for row in rows] == [n for n in range(1, 1_501) if n != 701]
+    assert rows[-1][:-1] == tuple(f"1499 {c}" for c in range(250))
+    assert table.own_types["t249"] == "text"
+
+
 def test_limits_hold(tmp_path: Path) -> None:
     source = stored(tmp_path, {"a": [1, 2, 3], "b": [1, 2, 3]})
     assert refusal_of(source, tmp_path, max_rows=2).code == "TOO_MANY_ROWS"
