@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SHOWN = {"csv-spectrum": "csvs", "messytables": "."}
 TEXT_FILES = (".csv", ".tsv", ".psv", ".ssv", ".txt", ".unknown")
 READINGS = ("values", "ordered", "exact")
 RIGHT_SHARE, SILENT_SHARE = 0.95, 0.5
+_MOST_SHIFTED = 60
 _GENERATED = re.compile(r"col(?:umn)?_?\d*|unnamed: \d+", re.IGNORECASE)
 
 Record = tuple[str, ...]
@@ -171,8 +173,11 @@ def _in_order(truth: list[Record], found: list[Record]) -> float:
     if not truth:
         return float(not found)
     if len(truth) * len(found) > 4_000_000 or truth == found:
-        pairs = zip(truth, found, strict=False)
-        return sum(a == b for a, b in pairs) / max(len(truth), len(found))
+        shifts = range(-_MOST_SHIFTED, _MOST_SHIFTED + 1)
+        equal = max(
+            sum(map(eq, truth[max(0, shift) :], found[max(0, -shift) :])) for shift in shifts
+        )
+        return equal / max(len(truth), len(found))
     blocks = SequenceMatcher(None, truth, found, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / max(len(truth), len(found))
 
