@@ -15,6 +15,7 @@ from nika_pipelines.intake.codes import FILE_CODES, RowCode, UploadRejected
 from nika_pipelines.intake.reading_options import NOTHING_SAID, load_sidecar
 from nika_pipelines.intake.records import (
     DUCKDB_TYPES,
+    OTHER_TABLES,
     RAW_BYTES,
     STORED_REJECT_COLUMNS,
     IntakeReport,
@@ -176,8 +177,8 @@ def _accepted(report: IntakeReport, out: Path) -> None:
     )
     _document(out, "accepted")
     names = {path.name for path in out.iterdir()}
-    others = {Path(str(one.get("parquet"))).name for one in report.other_tables}
-    _insist(names >= _TABLES and names <= _TABLES | others, f"files {sorted(names)}")
+    expected = _TABLES | ({OTHER_TABLES} if report.other_tables else set())
+    _insist(names == expected, f"files {sorted(names)}")
 
 
 def _rejects(report: IntakeReport) -> None:
