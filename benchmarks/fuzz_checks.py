@@ -204,8 +204,10 @@ def _inspected(out: Path, *, accepted: bool) -> dict[str, Any]:
     import csv
 
     document = _document(out, "accepted" if accepted else "quarantined")
-    names = sorted(path.name for path in out.iterdir())
-    _insist(names == (["intake.json", "table.csv"] if accepted else ["intake.json"]), str(names))
+    names = {path.name for path in out.iterdir()}
+    expected = {"intake.json", *(["table.csv"] if accepted else [])}
+    expected |= {OTHER_TABLES} if document["other_tables"] else set()
+    _insist(names == expected, f"files {sorted(names)}")
     if accepted:
         csv.field_size_limit(1 << 30)
         with (out / "table.csv").open(encoding="utf-8", newline="") as stream:
