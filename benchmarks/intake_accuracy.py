@@ -177,7 +177,7 @@ def _in_order(truth: list[Record], found: list[Record]) -> float:
         equal = max(
             sum(map(eq, truth[max(0, shift) :], found[max(0, -shift) :])) for shift in shifts
         )
-        return equal / max(len(truth), len(found))
+        return float(equal / max(len(truth), len(found)))
     blocks = SequenceMatcher(None, truth, found, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / max(len(truth), len(found))
 

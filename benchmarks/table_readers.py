@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 30
+_FIELD_LIMIT = 131_072
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def read_clevercsv(path: Path) -> Read:
     """Clevercsv's detected dialect; the first record is the header."""
     import clevercsv
 
+    clevercsv.field_size_limit(_FIELD_LIMIT)  # it stays at what its last failure left
     rows = clevercsv.read_table(str(path))
     return Read(rows[0], rows[1:]) if rows else Read(refused="no rows")
 

@@ -334,6 +334,8 @@ def _second_opinion(sample: str, *delimiters: str) -> str | None:
         return None
     import clevercsv
 
+    # The limit stays at what an earlier failure left, and would make the answer depend on that.
+    clevercsv.field_size_limit(_SECOND_OPINION_CHARACTERS)
     try:
         found = clevercsv.Detector().detect(
             sample[:_SECOND_OPINION_CHARACTERS], delimiters=list(delimiters)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from nika_pipelines.engine import connect
-from nika_pipelines.intake import contract_file
-from nika_pipelines.intake import deadline, survey, typed_table
+from nika_pipelines.intake import classify, contract_file, deadline, typed_table
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import check_time, interruptible, time_limit
 from nika_pipelines.intake.take_in import inspect, take_in
@@ -123,13 +122,13 @@ def test_a_file_that_takes_too_long_is_refused_and_leaves_no_contract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = floats(tmp_path, rows=1_000, columns=3)
-    blocks = survey.blocks
+    blocks = classify.blocks
 
     def slow(*arguments: object) -> object:
         time.sleep(0.1)
         return blocks(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(survey, "blocks", slow)
+    monkeypatch.setattr(classify, "blocks", slow)
     out = tmp_path / "out"
     out.mkdir()
 
