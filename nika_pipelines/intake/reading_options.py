@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.plain_yaml import PlainYamlError, load_plain_yaml
 from nika_pipelines.intake.records import ColumnType, SemanticType
 
 MAX_SIDECAR_BYTES = 65_536
@@ -125,11 +126,9 @@ def parse_sidecar(content: bytes, name: str) -> ReadingOptions:
         UploadRejected: CONTRACT_BROKEN, because the file cannot be read as was demanded; names
             the key at fault.
     """
-    from yaml import YAMLError
-
     try:
         return _options(content)
-    except (OptionsError, YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (OptionsError, PlainYamlError, UnicodeDecodeError) as error:
         raise UploadRejected(
             "CONTRACT_BROKEN",
             f"The sidecar {name} cannot be used: {_problem(error)}.",
@@ -161,11 +160,9 @@ def parse_options(document: Any) -> ReadingOptions:
 
 
 def _options(content: bytes) -> ReadingOptions:
-    import yaml
-
     if len(content) > MAX_SIDECAR_BYTES:
         raise OptionsError("the file", f"has more than {MAX_SIDECAR_BYTES:,} bytes")
-    document = yaml.safe_load(content.decode("utf-8-sig"))
+    document = load_plain_yaml(content.decode("utf-8-sig"))
     return NOTHING_SAID if document is None else parse_options(document)
 
 

@@ -1,5 +1,6 @@
 """What a person says about a file: read from YAML, checked key by key, laid over other options."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_an_empty_sidecar_says_nothing(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "sales.nika.yaml cannot be used"),
         ("x" * 70_000, "has more than"),
         ("!!python/object/apply:os.system ['true']", "sales.nika.yaml cannot be used"),
+        ("header_rows: " + "1" * 5_000, "is not YAML"),
+        ("sheet: 2024-13-45", "month must be in 1..12"),
+        ("sheet: !!bool maybe", "is not YAML"),
+        ("sheet: !!timestamp soon", "is not YAML"),
+        ('delimiter: "\\ud800"', "is not YAML"),
+        ("a: &a {sheet: x}\ncolumns: *a", "line 2: aliases (`*a`) are not taken"),
+        ("[" * 30_000, "nests more than 20 levels deep"),
     ],
 )
 def test_a_broken_sidecar_is_refused_with_its_key(
@@ -66,6 +74,16 @@ def test_a_broken_sidecar_is_refused_with_its_key(
 
     assert told in refused.value.message
     assert refused.value.details["sidecar"] == "sales.nika.yaml"
+
+
+def test_a_sidecar_that_would_unpack_to_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
+    started = time.process_time()
+
+    with pytest.raises(UploadRejected, match="aliases"):
+        load_sidecar(sidecar(tmp_path, "\n".join(["a0: &a0 {x: 1}", *levels])))
+
+    assert time.process_time() - started < 2
 
 
 def test_options_are_completed_by_others_and_written_back() -> None:
