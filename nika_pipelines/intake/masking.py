@@ -35,6 +35,8 @@ _QUOTE_NO_VALUES = (
 )
 """Errors whose quotes are names of columns, files and types."""
 
+_QUOTED = re.compile(r"""(?<!\w)['"](?:.*['"](?!\w)|.*)""")
+"""From the first quote to the last, because a value may hold quotes itself; not that of "can't"."""
 _EMAIL = re.compile(r"([^\s@]+)@([^\s@]+)")
 _ENDING = re.compile(r"\.[A-Za-z]{2,6}$")
 _COUNTRY = re.compile(r"\s*\(?((?:\+|00)[1-9][0-9]{0,2})(?=[ ()./-])")
@@ -143,7 +145,7 @@ def error_told(error: BaseException, *, masked: bool) -> str:
     name, text = type(error).__name__, str(error)
     if masked and not isinstance(error, _QUOTE_NO_VALUES):
         first_line = text.partition("\n")[0]
-        text = re.sub(r"'[^']*('|$)", f"'{HIDDEN}'", first_line)
+        text = _QUOTED.sub(f"'{HIDDEN}'", first_line)
     return f"{name}: {masked_text(text) if masked else text}"
 
 

@@ -148,6 +148,21 @@ def test_errors_of_libraries_lose_the_values_that_they_quote() -> None:
     assert "test_masking.py" in frames
 
 
+@pytest.mark.parametrize(
+    "told, shown",
+    [
+        ("can't convert 'Anna Maier' to a number", "can't convert '***' to a number"),
+        ('no date: "Anna Maier" at row 3', "no date: '***' at row 3"),
+        ("no number: 'Anna O'Hara Maier' at row 3", "no number: '***' at row 3"),
+        ("'Anna' and 'Maier' differ", "'***' differ"),
+        ("cut off: 'Anna O'Hara Mai", "cut off: '***'"),
+        ("nothing is quoted", "nothing is quoted"),
+    ],
+)
+def test_values_are_hidden_however_they_are_quoted(told: str, shown: str) -> None:
+    assert error_told(ValueError(told), masked=True) == f"ValueError: {shown}"
+
+
 def test_our_own_errors_keep_the_names_that_they_quote() -> None:
     error = UploadRejected("CONTRACT_BROKEN", "Column 'amount' is missing.")
     assert "'amount'" in error_told(error, masked=True)
