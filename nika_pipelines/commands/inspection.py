@@ -15,6 +15,7 @@ from nika_pipelines.commands.console import (
     settings_in_force,
 )
 from nika_pipelines.commands.paths import one_file
+from nika_pipelines.intake.masking import error_told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,8 @@ def inspect_file(
             messages().print(f"[red]{plain(error)}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
         except Exception as error:  # whatever broke, the file is not to blame for it
-            told = " ".join(str(error).split())[:300]
+            told = error_told(error, masked=settings.mask_personal_data)
+            told = " ".join(told.split())[:300]
             messages().print(f"[red]INTERNAL: this is our fault: {plain(told)}[/]", soft_wrap=True)
             raise typer.Exit(ExitCode.FAILED) from None
         intake: dict[str, Any] = json.loads((out / "intake.json").read_text())
@@ -55,11 +57,11 @@ def _inspect(source: Path, out: Path, settings: "Settings") -> None:
     from nika_pipelines.intake.codes import UploadRejected
     from nika_pipelines.intake.documents import quarantined_document, write_document
     from nika_pipelines.intake.reading_options import NOTHING_SAID
-    from nika_pipelines.intake.take_in import inspect
+    from nika_pipelines.intake.take_in import INSPECT_DRAFT, inspect
     from resources.leftovers import remove_leftovers
     from resources.sidecars import beside
 
-    remove_leftovers(out.glob(".inspect-*"))
+    remove_leftovers(out.glob(f"{INSPECT_DRAFT}????????"))
     try:
         sidecar = beside(source)
         options = NOTHING_SAID if sidecar is None else sidecar.options()

@@ -32,6 +32,9 @@ from nika_pipelines.settings import Settings
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+INSPECT_DRAFT = ".nika-inspect-"
+"""Begins the name of the folder that `inspect` works in, beside files that are somebody else's."""
+
 OnStage = Callable[[str, float], None]
 """Called after each stage with its name and its seconds."""
 
@@ -104,7 +107,7 @@ def inspect(
     Raises:
         IntakeFault: intake itself went wrong; nothing was written.
     """
-    with tempfile.TemporaryDirectory(prefix=".inspect-", dir=out_dir) as name:
+    with tempfile.TemporaryDirectory(prefix=INSPECT_DRAFT, dir=out_dir) as name:
         work = Path(name)
         try:
             with time_limit(source, settings):

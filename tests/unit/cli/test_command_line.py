@@ -450,8 +450,23 @@ def test_inspect_says_in_one_sentence_that_intake_itself_broke(
     result = nika("inspect", tmp_path / "sales.csv", "--out", tmp_path / "out", "--json")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
-        "INTERNAL: this is our fault: The row balance does not close. (found: 3)"
+        "INTERNAL: this is our fault: IntakeFault: The row balance does not close. (found: 3)"
     ]
+
+
+def test_inspect_tells_no_value_that_a_library_stumbled_over(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nika_pipelines.intake import take_in
+
+    def break_down(*_args: object) -> bool:
+        raise ValueError("could not convert 'Annegret Maier'")
+
+    monkeypatch.setattr(take_in, "inspect", break_down)
+    (tmp_path / "sales.csv").write_text("day;amount\n2026-01-01;1,5\n")
+    result = nika("inspect", tmp_path / "sales.csv", "--out", tmp_path / "out")
+    assert (result.exit_code, "Annegret" in result.output) == (1, False)
+    assert "ValueError" in result.stderr
 
 
 # ---- config, doctor, version

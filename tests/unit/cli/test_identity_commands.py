@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from nika_pipelines import processing
 from nika_pipelines.cli import app
 from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.intake.take_in import INSPECT_DRAFT
 from nika_pipelines.settings import load_settings
 from resources.ledger import open_ledger
 
@@ -123,14 +124,16 @@ def test_inspect_reads_the_sidecar_beside_the_file(data: Path, tmp_path: Path) -
 def test_inspect_removes_only_its_own_old_leftovers(data: Path, tmp_path: Path) -> None:
     (tmp_path / "sales.csv").write_text("day;amount\n2026-01-01;1\n2026-01-02;2\n")
     out = tmp_path / "out"
-    for name in (".inspect-old", ".inspect-new", "theirs"):
+    old, new = f"{INSPECT_DRAFT}abcd_123", f"{INSPECT_DRAFT}abcd_124"
+    theirs = ("theirs", ".inspect-notes", f"{INSPECT_DRAFT}notes")
+    for name in (old, new, *theirs):
         (out / name).mkdir(parents=True)
-    for name in (".inspect-old", "theirs"):
+    for name in (old, *theirs):
         os.utime(out / name, (0, 0))
     assert nika("inspect", tmp_path / "sales.csv", "--out", out).exit_code == 0
-    assert not (out / ".inspect-old").exists()
-    assert (out / ".inspect-new").exists()
-    assert (out / "theirs").exists()
+    assert not (out / old).exists()
+    assert (out / new).exists()
+    assert all((out / name).exists() for name in theirs)
 
 
 def test_drop_takes_companions_along(data: Path, tmp_path: Path) -> None:
