@@ -274,7 +274,11 @@ def _run_job(
 
 
 def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) -> Upload:
+    from resources.archive import BytesMissingError
+
     upload = _known(workspace, upload_id)
+    if upload.state == UploadState.DELETED:
+        raise BytesMissingError(f"{upload_id} was deleted; drop its file again")
     in_work = not upload.is_final and upload.run_id is not None
     if (
         in_work and workspace.run_locks.is_held(upload.run_id or "")

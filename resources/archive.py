@@ -256,7 +256,8 @@ def read_once(
         if not stat.S_ISREG(before.st_mode):
             raise BytesMissingError(f"{path.name} is not a regular file")
         digest, size = hashlib.sha256(), 0
-        while chunk := file.read(_CHUNK):
+        # Not further than it went when it was opened: it may grow as fast as it is read.
+        while size <= before.st_size and (chunk := file.read(_CHUNK)):
             digest.update(chunk)
             size += len(chunk)
             if sink is not None:

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,6 +49,9 @@ _ARRIVAL_SECONDS = 60.0
 _COPY_TRIES = 1_000
 _MOST_PER_LOOK = 1_000
 _ID_TRIES = 20
+_COMPANION_ENDING = re.compile(
+    f"(?:{'|'.join(map(re.escape, names.COMPANION_SUFFIXES))})$", re.IGNORECASE
+)
 _CANNOT_MOVE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
@@ -91,8 +94,7 @@ class Inbox:
         cannot_move: list[Notice] = []
         look = Look(taken=self.finish_claims(feed, cannot_move))
         listing = list_feed(self.folder(feed), now, self._settings)
-        listing.notices = [one for one in listing.notices if not self._is_standing(one)]
-        listing.notices.extend(cannot_move)
+        listing.notices = [*self._worth_telling(listing.notices), *cannot_move]
         self._take_stable(feed, listing, look, now)
         look.notices = self._ledger.replace_notices(feed, listing.notices)
         return look
@@ -176,18 +178,19 @@ class Inbox:
                 return  # it stays where it is, and is known
         self._ledger.advance(upload.upload_id, upload.state, source_fingerprint=None)
 
-    def drop(self, path: Path, feed: str) -> Upload:
+    def drop(self, path: Path, feed: str, tag: str | None = None) -> Upload:
         """Copy a file and its companions into the inbox; it is taken at the next look.
 
         It gets another name than its own when something of that name lies there already.
 
         Raises:
-            OSError: the file cannot be read or the inbox cannot be written.
+            OSError: the file cannot be read, somebody is writing to it, or the inbox cannot be
+                written.
         """
         folder = self.folder(feed)
         draft = folder / f".nika-drop-{os.getpid()}-{names.safe_stem(path.name)}.part"
         try:
-            shutil.copyfile(path, draft)
+            _copy_whole(path, draft)
             status = draft.stat()
             companions = companions_beside(path)
             with self._exclusive():
@@ -197,7 +200,7 @@ class Inbox:
                     if contents is None:
                         continue
                     place(contents)
-                    upload = _new_upload(path.name, feed, None)
+                    upload = _new_upload(path.name, feed, tag)
                     source = names.path_to_text(str(target))
                     upload = _with_source(upload, source, status.st_ino, status.st_size)
                     upload = self._register(upload)
@@ -224,26 +227,30 @@ class Inbox:
         """
         source = names.path_to_text(str(path.absolute()))
         upload = _with_source(_new_upload(path.name, feed, tag), source, None, path.stat().st_size)
-        claimed = {
+        offered = {
             "run_id": run_id,
             "batch_id": run_id,
-            "state": UploadState.RECEIVED,
             "attempt": 1,
             # Until its run exists, the sensor must not offer it to another one.
             "not_before": later(_ARRIVAL_SECONDS),
         }
-        upload = Upload(**vars(upload) | claimed)
+        upload = Upload(**vars(upload) | offered)
         draft = self._settings.data / "tmp" / f"{upload.upload_id}.part"
         draft.parent.mkdir(parents=True, exist_ok=True)
         try:
             _copy_whole(path, draft)
             upload = self._register(upload)
             target = self._archive.claimed_path(upload)
-            target.parent.mkdir(parents=True)
-            draft.rename(target)
+            try:
+                target.parent.mkdir(parents=True)
+                draft.rename(target)
+            except OSError:
+                self._ledger.forget(upload.upload_id)
+                raise
+            # Not before: cut off in between, it is nowhere, and forgotten at the next look.
+            return self._ledger.advance(upload.upload_id, UploadState.RECEIVED)
         finally:
             draft.unlink(missing_ok=True)
-        return upload
 
     def give_back(self, upload: Upload) -> None:
         """Undo `take_copy`: nothing was lost, the file is still where it was."""
@@ -363,13 +370,15 @@ class Inbox:
         lying = [one.name for one in folder.iterdir()]
         return lying + [one.name for one in sources if one.parent == folder]
 
-    def _is_standing(self, notice: Notice) -> bool:
-        """Whether a notice is about a companion whose file was taken: it waits for the next."""
-        if notice.code != LONELY_COMPANION:
-            return False
-        suffixes = "|".join(map(re.escape, names.COMPANION_SUFFIXES))
-        described = re.sub(f"(?:{suffixes})$", "", notice.path, flags=re.IGNORECASE)
-        return self._ledger.came_from(names.path_to_text(described))
+    def _worth_telling(self, notices: Sequence[Notice]) -> list[Notice]:
+        """The notices but those about companions whose file was taken: they wait for the next."""
+        described = {
+            one: names.path_to_text(_COMPANION_ENDING.sub("", one.path))
+            for one in notices
+            if one.code == LONELY_COMPANION
+        }
+        standing = self._ledger.came_from(described.values()) if described else set()
+        return [one for one in notices if described.get(one) not in standing]
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -383,11 +392,10 @@ class Inbox:
 
 def _new_upload(name: str, feed: str, tag: str | None) -> Upload:
     now = utc_now()
-    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return Upload(
         upload_id=names.new_upload_id(name, datetime.now(UTC)),
         feed=feed,
-        original_name=readable,
+        original_name=names.readable_name(name),
         stored_name=names.safe_name(name),
         dataset=names.dataset_name(name, tag),
         tag=tag,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +38,16 @@ __all__ = [
     "open_ledger",
     "utc_now",
 ]
+
+
+# One statement for all paths, because thousands may be asked about at every look. A range, unlike
+# LIKE, uses the index and knows no wildcards.
+_TAKEN_PATHS = sa.text(
+    "SELECT value FROM json_each(:paths) WHERE"
+    " EXISTS (SELECT 1 FROM uploads WHERE source_path = value) OR"
+    " EXISTS (SELECT 1 FROM uploads WHERE source_path BETWEEN value || '.'"
+    " AND value || '.' || char(1114111))"
+)
 
 
 class UploadIdTakenError(RuntimeError):
@@ -198,8 +208,10 @@ class Ledger:
         named = (upload.original_name, upload.tag)
         same = [one for one in earlier if (one.original_name, one.tag) == named]
         if under_any_name and not same:
-            suffix = _suffix(upload)
-            same = [one for one in earlier if _suffix(one) == suffix]
+            suffix = names.format_suffix(upload.stored_name).casefold()
+            same = [
+                one for one in earlier if names.format_suffix(one.stored_name).casefold() == suffix
+            ]
         return same[0] if same else None
 
     def repeats_of(self, upload_id: str) -> list[Upload]:
@@ -227,18 +239,15 @@ class Ledger:
             rows = connection.execute(query).all()
         return [(path, mark, UploadState(state) in FINAL_STATES) for path, mark, state in rows]
 
-    def came_from(self, path: str) -> bool:
-        """Whether a file was ever taken from this path, or from it with an extension.
+    def came_from(self, paths: Iterable[str]) -> set[str]:
+        """Those paths from which a file was ever taken, or from them with an extension.
 
         Args:
-            path: as `names.path_to_text` writes it.
+            paths: as `names.path_to_text` writes them.
         """
-        column = tables.uploads.c.source_path
-        # A range, unlike LIKE, uses the index and knows no wildcards.
-        extended = column.between(f"{path}.", f"{path}.\U0010ffff")
-        query = sa.select(sa.func.count()).where(sa.or_(column == path, extended))
         with self._reading.connect() as connection:
-            return bool(connection.execute(query).scalar())
+            asked = {"paths": json.dumps(list(paths))}
+            return set(connection.execute(_TAKEN_PATHS, asked).scalars())
 
     def is_shared(self, upload: Upload) -> bool:
         """Whether another upload relies on the same archived bytes."""
@@ -526,18 +535,19 @@ class Ledger:
             if known.keys() == wanted.keys():
                 return []
             connection.execute(tables.notices.delete().where(tables.notices.c.feed == feed))
-            for key, notice in wanted.items():
-                first_seen = known[key]["first_seen"] if key in known else now
-                connection.execute(
-                    tables.notices.insert().values(
-                        feed=feed,
-                        path=key[0],
-                        code=key[1],
-                        message=notice.message,
-                        first_seen=first_seen,
-                        last_seen=now,
-                    )
-                )
+            noted = [
+                {
+                    "feed": feed,
+                    "path": path,
+                    "code": code,
+                    "message": notice.message,
+                    "first_seen": known[path, code]["first_seen"] if (path, code) in known else now,
+                    "last_seen": now,
+                }
+                for (path, code), notice in wanted.items()
+            ]
+            if noted:
+                connection.execute(tables.notices.insert(), noted)
         return [notice for key, notice in wanted.items() if key not in known]
 
     # ---- errors
@@ -627,10 +637,6 @@ def _note_transition(
             upload_id=upload_id, state=state.value, at=utc_now(), run_id=run_id
         )
     )
-
-
-def _suffix(upload: Upload) -> str:
-    return PurePath(upload.stored_name).suffix.casefold()
 
 
 def _row(upload: Upload) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def drop(
     with document(as_json) as emit:
         files = named_files(paths)
         with opened_ledger(settings) as ledger:
-            uploads = _drop_all([file.path for file in files], feed, settings, ledger)
+            uploads = _drop_all(files, feed, settings, ledger)
             _warn_when_nobody_takes_them(settings)
             if wait is not None:
                 uploads = _wait_for(uploads, ledger, wait)
@@ -155,16 +155,19 @@ def _process(files: list["SourceFile"], feed: str, settings: "Settings") -> list
     ]
 
 
-def _drop_all(files: list[Path], feed: str, settings: "Settings", ledger: "Ledger") -> list[Upload]:
+def _drop_all(
+    files: list["SourceFile"], feed: str, settings: "Settings", ledger: "Ledger"
+) -> list[Upload]:
     from resources.inbox import Inbox
 
     inbox = Inbox(settings, ledger)
     uploads = []
-    for path in files:
+    for file in files:
         try:
-            uploads.append(inbox.drop(path, feed))
+            uploads.append(inbox.drop(file.path, feed, file.tag))
         except OSError as error:
-            messages().print(f"[red]{plain(path)} was not dropped: {plain(error.strerror)}[/]")
+            told = f"{plain(file.path)} was not dropped: {plain(error.strerror or error)}"
+            messages().print(f"[red]{told}[/]")
             raise typer.Exit(ExitCode.FAILED) from None
     return uploads
 

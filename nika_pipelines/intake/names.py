@@ -42,6 +42,15 @@ def display_name(name: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_invisible(c) else c for c in readable)
 
 
+def readable_name(name: str) -> str:
+    r"""A name as text: bytes that are not UTF-8 are spelled, so that no two names become one.
+
+    >>> print(readable_name("caf\udce9.csv"))
+    caf\xe9.csv
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def safe_name(name: str) -> str:
     """The name under which a file is stored: NFC, at most `MAX_NAME_BYTES` bytes, never empty.
 
@@ -49,12 +58,12 @@ def safe_name(name: str) -> str:
     that mean something else are never given: ``reason.json``, the document beside a quarantined
     file, becomes ``reason_.json``, and ``CON.csv``, a device on Windows, ``CON_.csv``.
     """
-    readable = unicodedata.normalize("NFC", display_name(name))
+    readable = unicodedata.normalize("NFC", display_name(readable_name(name)))
     cleaned = _UNSAFE.sub("_", readable.replace("\N{REPLACEMENT CHARACTER}", "_"))
     cleaned = re.sub(r"\.{2,}", ".", cleaned).rstrip(" .")
     cleaned = f"file{found[1]}" if (found := _NO_STEM.fullmatch(cleaned)) else cleaned.lstrip(" .")
     cleaned = _no_device(cleaned)
-    suffix = _suffix(cleaned)
+    suffix = format_suffix(cleaned)
     stem = cleaned[: len(cleaned) - len(suffix)] if suffix else cleaned
     stem = _cut_bytes(stem, MAX_NAME_BYTES - len(suffix.encode())).rstrip(" .")
     safe = (stem or "file") + suffix
@@ -91,6 +100,18 @@ def companion_names(name: str, suffix: str = SIDECAR_SUFFIX) -> tuple[str, ...]:
     stem = PurePath(name).stem
     stems = dict.fromkeys((name, stem, PurePath(_unpacked(name)).stem))
     return tuple(f"{one}{suffix}" for one in stems)
+
+
+def format_suffix(name: str) -> str:
+    """What tells the format of a file, of a compressed one with that of its content.
+
+    >>> format_suffix("sales.csv.gz")
+    '.csv.gz'
+    """
+    outer = PurePath(name).suffix
+    inner = PurePath(_unpacked(name)).suffix if outer.lower() in COMPRESSION_SUFFIXES else ""
+    suffix = inner + outer
+    return suffix if len(suffix) <= 16 else ""
 
 
 def new_upload_id(name: str, now: datetime) -> str:
@@ -140,14 +161,6 @@ def _unpacked(name: str) -> str:
     """The name of what a compressed file holds."""
     path = PurePath(name)
     return path.stem if path.suffix.lower() in COMPRESSION_SUFFIXES else name
-
-
-def _suffix(name: str) -> str:
-    """What tells the format of a file, of a compressed one with that of its content."""
-    outer = PurePath(name).suffix
-    inner = PurePath(_unpacked(name)).suffix if outer.lower() in COMPRESSION_SUFFIXES else ""
-    suffix = inner + outer
-    return suffix if len(suffix) <= 16 else ""
 
 
 def _is_invisible(character: str) -> bool:

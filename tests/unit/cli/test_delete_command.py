@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from nika_pipelines.cli import app
 from nika_pipelines.intake.states import Upload, UploadState
+from nika_pipelines.processing import requeue
 from nika_pipelines.settings import PROJECT_ROOT, load_settings
+from resources.archive import BytesMissingError
 from resources.ledger import open_ledger
 
 NOW = "2026-01-02T10:00:00.000000Z"
@@ -92,3 +94,9 @@ def test_with_yes_the_upload_is_gone_and_cannot_be_tried_again(data: Path) -> No
     retried = _nika("retry", "a-1")
     assert retried.exit_code == 2
     assert "was deleted" in retried.stderr
+
+
+def test_an_upload_that_is_deleted_meanwhile_is_not_put_back(data: Path) -> None:
+    _register(data, UploadState.DELETED)
+    with pytest.raises(BytesMissingError, match="was deleted"):
+        requeue("a-1", load_settings())

@@ -179,3 +179,10 @@ def test_hidden_files_and_unfinished_copies_are_ignored(name: str) -> None:
 @pytest.mark.parametrize("name", ["a.nika.yaml", "A.ANALYSIS.YAML"])
 def test_sidecars_are_companions(name: str) -> None:
     assert names.is_companion(name)
+
+
+def test_names_that_differ_in_bytes_outside_utf_8_stay_different() -> None:
+    one, other = "caf\udce9.csv", "caf\udce8.csv"
+    assert names.readable_name(one) != names.readable_name(other)
+    assert names.safe_name(one) == "caf_xe9.csv"
+    assert names.dataset_name(one) != names.dataset_name(other)

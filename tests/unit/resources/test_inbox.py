@@ -157,3 +157,28 @@ def test_a_copy_for_an_immediate_run_leaves_the_file_as_it_is(
     upload = inbox.take_copy(source, "tables", run_id="r")
     assert source.read_bytes() == bytes_of(settings, upload.upload_id, ledger)
     assert upload.attempt == 1
+
+
+@pytest.mark.parametrize("cut_off", ["rename", "advance"])
+def test_a_copy_that_is_cut_off_is_taken_or_forgotten(
+    inbox: Inbox, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_off: str
+) -> None:
+    import resources.inbox as module
+
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"x\n1\n")
+
+    def die(*_args: object, **_kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "rename") if cut_off == "rename" else (Ledger, "advance")), die)
+        with pytest.raises(KeyboardInterrupt):
+            inbox.take_copy(source, "tables", run_id="r")
+    assert ledger.counts() == {UploadState.WAITING: 1}
+
+    monkeypatch.setattr(module, "_ARRIVAL_SECONDS", 0)
+    taken = inbox.look("tables").taken
+    assert [one.state for one in taken] == ([UploadState.RECEIVED] if cut_off == "advance" else [])
+    assert len(ledger.uploads()) == len(taken)
+    assert source.exists()

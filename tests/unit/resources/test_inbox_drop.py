@@ -1,5 +1,6 @@
 """Dropping: the file's own name where it is free, companions first, and nobody written over."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,31 @@ def test_a_given_file_is_remembered_by_its_whole_path_so_that_its_sidecar_is_fou
     link.symlink_to(mine)
     taken = inbox.take_copy(link, "tables", run_id="r")
     assert (taken.source_path, taken.original_name) == (str(link), "link.csv")
+
+
+def test_a_file_of_a_tag_folder_keeps_its_tag(inbox: Inbox, mine: Path) -> None:
+    inbox.drop(mine, "tables", tag="north")
+    (taken,) = inbox.look("tables").taken
+    assert (taken.tag, taken.dataset) == ("north", "north/sales")
+
+
+def test_a_file_that_somebody_is_writing_to_is_not_dropped(
+    inbox: Inbox, ledger: Ledger, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resources.inbox as module
+
+    read_once = module.read_once
+
+    class Sink(io.BytesIO):
+        """What the copy goes to; while it is written, the original grows."""
+
+        def write(self, chunk: object) -> int:
+            with mine.open("a") as file:
+                file.write("3;4\n")
+            return super().write(chunk)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "read_once", lambda path, _sink: read_once(path, Sink()))
+    with pytest.raises(OSError, match="somebody is writing to it"):
+        inbox.drop(mine, "tables")
+    assert names_in(inbox) == []
+    assert ledger.uploads() == []

@@ -202,3 +202,21 @@ def test_after_any_sequence_the_last_state_counts_and_only_changes_are_noted(
     assert path[-1] == states[-1]
     assert all(one != other for one, other in pairwise(path))
     assert ledger.counts() == dict(Counter(before) + Counter({states[-1]: 1}))
+
+
+def test_paths_from_which_files_came_are_known_with_and_without_extension(ledger: Ledger) -> None:
+    for number, path in enumerate(("/in/a.csv", "/in/b", "/in/50% off_x.csv")):
+        ledger.register(upload(f"u{number}", source_path=path))
+    asked = ["/in/a", "/in/a.csv", "/in/b", "/in/50% off_x", "/in/50%", "/in/_", "/in/", "/in/B"]
+    assert ledger.came_from(asked) == {"/in/a", "/in/a.csv", "/in/b", "/in/50% off_x"}
+    assert ledger.came_from([]) == set()
+
+
+def test_an_alias_has_the_whole_extension_of_its_original(ledger: Ledger) -> None:
+    facts = {"identity": "i", "state": UploadState.REPORT_READY}
+    first = upload("u1", original_name="a.csv.gz", stored_name="a.csv.gz", **facts)
+    ledger.register(first)
+    for name, is_alias in (("b.CSV.GZ", True), ("b.json.gz", False), ("b.csv", False)):
+        other = upload("u2", original_name=name, stored_name=name, identity="i")
+        found = ledger.original_of(other, "i", under_any_name=True)
+        assert (found is not None) == is_alias
