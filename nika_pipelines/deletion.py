@@ -59,6 +59,7 @@ def delete_upload(upload_id: str, settings: Settings) -> Deletion:
         KeyError: there is no such upload.
         UploadBusyError: it is not final yet.
         OSError: something of it cannot be deleted; what was done stays done.
+        sqlite3.Error: a copy of an older ledger cannot be changed; everything else is done.
     """
     prepare_environment(settings)
     import dagster as dg
@@ -74,6 +75,7 @@ def erase_upload(
 ) -> Deletion:
     """Delete an upload of a workspace and an instance that are open; as `delete_upload`."""
     from assets.operations import render_digests_again
+    from resources.ledger_migrations import erase_from_backups
 
     planned = _planned(workspace, upload_id)
     upload = workspace.ledger.erase(upload_id)
@@ -83,6 +85,7 @@ def erase_upload(
     _delete_from_warehouse(workspace)
     _delete_from_dagster(workspace, instance, upload)
     render_digests_again(workspace, upload)
+    erase_from_backups(workspace.ledger.path, upload_id)
     return replace(planned, upload=upload)
 
 

@@ -23,6 +23,13 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
 }
 """SQL that takes the schema from the version of the key to the next one."""
 
+_FORGET = (
+    "UPDATE uploads SET summary = NULL, message = NULL, identity = NULL WHERE upload_id = ?",
+    "UPDATE uploads SET state = 'deleted', error_code = NULL WHERE upload_id = ?",
+    "UPDATE errors SET message = '(deleted)' WHERE upload_id = ?",
+)
+"""Every version has these columns."""
+
 _VERSION = "SELECT value FROM meta WHERE key = 'schema_version'"
 
 
@@ -55,6 +62,21 @@ def migrate(path: Path) -> None:
             "UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)]
         )
         connection.execute("COMMIT")
+
+
+def erase_from_backups(path: Path, upload_id: str) -> None:
+    """Take out of the copies of a ledger what the ledger itself forgets of a deleted upload.
+
+    Raises:
+        sqlite3.Error: a copy cannot be changed.
+    """
+    for backup in sorted(path.parent.glob(f"{path.stem}.v*.bak{path.suffix}")):
+        with contextlib.closing(_connect(backup)) as connection:
+            # What is overwritten would stay readable in free pages of the file.
+            connection.execute("PRAGMA secure_delete = ON")
+            for statement in _FORGET:
+                connection.execute(statement, [upload_id])
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _version(path: Path) -> int | None:

@@ -39,8 +39,12 @@ def delete(
         try:
             act = delete_upload if yes else planned_deletion
             deletion = act(found, settings)
-        except (UploadBusyError, OSError) as error:
+        except UploadBusyError as error:
             messages().print(f"[red]{plain(error)}[/]")
+            raise typer.Exit(ExitCode.FAILED) from None
+        except Exception as error:  # of the disk or any database: what is done stays done
+            told = f"Not everything was deleted: {error}. The same command goes on with it."
+            messages().print(f"[red]{plain(told)}[/]", soft_wrap=True)
             raise typer.Exit(ExitCode.FAILED) from None
         emit(_record(deletion, deleted=yes))
         if not as_json:

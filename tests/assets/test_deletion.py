@@ -1,6 +1,8 @@
 """Deletion of uploads: what goes, what stays for others, and that a crash leaves nothing behind."""
 
+import contextlib
 import json
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,9 @@ def test_nothing_of_a_deleted_upload_is_left_but_one_line_in_the_ledger(
     project.run([upload])
     render_digest(project.workspace, datetime.now(UTC).date())
     assert _files_with(tmp_path, MARK)
+    older = project.settings.data / "ledger.v1.bak.sqlite"
+    with contextlib.closing(sqlite3.connect(project.workspace.ledger.path)) as connection:
+        connection.execute("VACUUM INTO ?", [str(older)])
 
     _delete(project, upload)
     project.workspace.ledger.close()
@@ -56,7 +61,11 @@ def test_nothing_of_a_deleted_upload_is_left_but_one_line_in_the_ledger(
     # The contract is the dataset's, not the upload's.
     left = [name for name in _files_with(tmp_path, MARK) if "contracts" not in name]
     assert left == []
-    assert _files_with(tmp_path, upload.upload_id.encode()) == ["data/ledger.sqlite"]
+    ledgers = ["data/ledger.sqlite", f"data/{older.name}"]
+    assert _files_with(tmp_path, upload.upload_id.encode()) == ledgers
+    with contextlib.closing(sqlite3.connect(older)) as connection:
+        kept = connection.execute("SELECT state, summary, identity FROM uploads").fetchall()
+    assert kept == [("deleted", None, None)]
     now = project.now(upload)
     assert now.state == UploadState.DELETED
     assert (now.summary, now.message, now.sha256) == (None, None, project.now(upload).sha256)

@@ -75,7 +75,8 @@ def test_a_migrated_ledger_has_the_columns_and_indexes_of_a_new_one(
     assert {"source_fingerprint", "unstable_since"} <= set(metadata.tables["uploads"].c.keys())
     indexes = sa.inspect(sa.create_engine(f"sqlite:///{old}")).get_indexes("uploads")
     found = {index["name"] for index in indexes}
-    assert {"ix_uploads_source_path", "ix_uploads_duplicate_of"} <= found
+    added = ("source_path", "source_fingerprint", "duplicate_of")
+    assert {f"ix_uploads_{column}" for column in added} <= found
 
 
 def test_the_old_ledger_is_kept_beside_the_new_one(old: Path) -> None:
@@ -131,3 +132,24 @@ def test_processes_that_open_an_old_ledger_at_once_migrate_it_once(old: Path) ->
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     with open_ledger(old) as ledger:
         assert len(ledger.errors()) == 3
+
+
+def test_what_is_deleted_is_forgotten_in_the_kept_ledgers_too(old: Path) -> None:
+    secret = "x" * 40 + "Annegret"
+    with sqlite3.connect(old) as connection:
+        connection.execute("CREATE TABLE errors (upload_id TEXT, message TEXT)")
+        connection.execute("INSERT INTO errors VALUES ('u1', ?), ('u2', 'other')", [secret])
+        connection.execute("UPDATE uploads SET message = ?1, summary = ?1, identity = ?1", [secret])
+    connection.close()
+    copy = old.with_name("ledger.v1.bak.sqlite")
+    ledger_migrations.migrate(old)
+    assert secret.encode() in copy.read_bytes()
+
+    ledger_migrations.erase_from_backups(old, "u1")
+
+    assert all(b"Annegret" not in one.read_bytes() for one in old.parent.glob(f"{copy.name}*"))
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT state FROM uploads").fetchall() == [("deleted",)]
+        told = connection.execute("SELECT message FROM errors").fetchall()
+        assert told == [("(deleted)",), ("other",)]
+    connection.close()
