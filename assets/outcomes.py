@@ -20,7 +20,7 @@ def quarantine_upload(workspace: Workspace, upload_id: str, rejection: UploadRej
     upload = workspace.ledger.get(upload_id)
     if upload is None:
         raise KeyError(upload_id)
-    workspace.inbox.keep_bytes(upload)
+    workspace.originals.keep_bytes(upload)
     reason = reason_document(
         rejection,
         upload_id=upload_id,

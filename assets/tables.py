@@ -39,7 +39,7 @@ FEED = "tables"
 def raw_upload(given: StageInput) -> StageOutcome:
     """Hash the file, archive its bytes unchanged, read its sidecar and recognise a repetition."""
     upload, workspace = given.upload, given.workspace
-    read = workspace.inbox.read_in(upload)
+    read = workspace.originals.read_in(upload)
     try:
         identity = _identity(upload, workspace, read.sha256)
     except UploadRejected:
@@ -80,7 +80,7 @@ def _archive(
         identity=identity,
     )
     path = workspace.archive.admit(noted)
-    workspace.inbox.release(noted)
+    workspace.originals.release(noted)
     return noted, path
 
 

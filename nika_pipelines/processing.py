@@ -284,7 +284,7 @@ def _put_back(workspace: "Workspace", upload_id: str, not_before: str | None) ->
         in_work and workspace.run_locks.is_held(upload.run_id or "")
     ) or upload.state == UploadState.WAITING:
         raise UploadBusyError(f"{upload_id} is being processed right now; wait until it is final")
-    if workspace.archive.holds(upload) or not workspace.inbox.still_lies(upload):
+    if workspace.archive.holds(upload) or not workspace.originals.still_lies(upload):
         workspace.archive.reclaim(upload)
     return workspace.ledger.advance(
         upload_id,

@@ -5,9 +5,7 @@ ledger (state ``waiting``), the file is renamed into ``claimed/<upload_id>/``, t
 ``received``. `Inbox.finish_claims` completes whatever was begun.
 
 A file that cannot be renamed, because the folder is read-only or on another file system, is taken
-where it lies: the ledger remembers what it looked like, the run copies it (`Inbox.read_in`), and
-once the archive holds the bytes the original goes, where it can (`Inbox.release`). Where it
-cannot, it is not taken again until it changes.
+where it lies: the ledger remembers what it looked like, and the run copies it (`originals`).
 """
 
 import errno
@@ -34,16 +32,11 @@ from nika_pipelines.intake.listing import (
 from nika_pipelines.intake.planner import plan_claims
 from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
 from nika_pipelines.settings import Settings
-from resources.archive import (
-    Archive,
-    BytesMissingError,
-    Fingerprint,
-    StillBeingWrittenError,
-    read_once,
-)
+from resources.archive import Archive, BytesMissingError, StillBeingWrittenError, read_once
 from resources.companions import companions_beside, place, placements
 from resources.files import rename_new
 from resources.ledger import Ledger, UploadIdTakenError, later, utc_now
+from resources.originals import source_of
 
 _ARRIVAL_SECONDS = 60.0
 _COPY_TRIES = 1_000
@@ -53,11 +46,6 @@ _COMPANION_ENDING = re.compile(
     f"(?:{'|'.join(map(re.escape, names.COMPANION_SUFFIXES))})$", re.IGNORECASE
 )
 _CANNOT_MOVE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-
-
-class SourceGoneError(RuntimeError):
-    """A file that was taken where it lies went away before it was copied."""
 
 
 @dataclass
@@ -117,66 +105,6 @@ class Inbox:
                 # Not at once: whoever drops a file registers it just before it appears.
                 self._ledger.forget(upload.upload_id)
         return taken
-
-    def read_in(self, upload: Upload) -> Fingerprint:
-        """Hash the bytes of an upload; those of a file that lies elsewhere are copied meanwhile.
-
-        Raises:
-            StillBeingWrittenError: the file changed while it was read.
-            SourceGoneError: the file was taken away before it was copied.
-            BytesMissingError: there are no bytes.
-            OSError: the file cannot be read, or there is no room for it.
-        """
-        if upload.source_fingerprint is None or self._archive.holds(upload):
-            return self._archive.fingerprint(upload)
-        return self._fetch(upload, even_if_torn=False)
-
-    def keep_bytes(self, upload: Upload) -> None:
-        """Make sure that our folders hold the bytes of an upload, be it a torn copy of a file.
-
-        Raises:
-            SourceGoneError: the file was taken away.
-            OSError: the file cannot be read, or there is no room for it.
-        """
-        if upload.source_fingerprint is not None and not self._archive.holds(upload):
-            self._fetch(upload, even_if_torn=True)
-
-    def still_lies(self, upload: Upload) -> bool:
-        """Whether the bytes of an upload are still to be copied from where its file lies."""
-        if upload.source_fingerprint is None:
-            return False
-        try:
-            return stat.S_ISREG(_source(upload).lstat().st_mode)
-        except OSError:
-            return False
-
-    def release(self, upload: Upload) -> None:
-        """Remove the original of an upload whose copy is archived, if it can be removed.
-
-        It is moved aside before it is compared, so that a file that takes its place just then is
-        not removed in its stead. Safe to repeat.
-        """
-        if upload.source_fingerprint is None:
-            return
-        source = _source(upload)
-        aside = source.with_name(f".nika-{upload.upload_id}.part")
-        try:
-            if not os.path.lexists(aside):
-                if file_fingerprint(source.lstat()) != upload.source_fingerprint:
-                    return  # another content lies there now: the next look takes it
-                rename_new(source, aside)
-            # Renaming changed the change time and nothing else.
-            if _without_ctime(file_fingerprint(aside.lstat())) == _without_ctime(
-                upload.source_fingerprint
-            ):
-                aside.unlink()
-            else:
-                rename_new(aside, source)
-                return
-        except OSError as error:
-            if error.errno not in _GONE:
-                return  # it stays where it is, and is known
-        self._ledger.advance(upload.upload_id, upload.state, source_fingerprint=None)
 
     def drop(self, path: Path, feed: str, tag: str | None = None) -> Upload:
         """Copy a file and its companions into the inbox; it is taken at the next look.
@@ -322,7 +250,7 @@ class Inbox:
         """
         target = self._archive.claimed_path(upload)
         if not target.exists():
-            source = _source(upload)
+            source = source_of(upload)
             if not _is_same_file(source, upload.source_inode):
                 return None
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -349,24 +277,10 @@ class Inbox:
             size_bytes=status.st_size,
         )
 
-    def _fetch(self, upload: Upload, *, even_if_torn: bool) -> Fingerprint:
-        source = _source(upload)
-        gone = SourceGoneError(f"{source.name} was taken away before it was copied")
-        try:
-            read, mark = self._archive.fetch(upload, source, even_if_torn=even_if_torn)
-        except BytesMissingError:
-            raise gone from None
-        except OSError as error:
-            if error.errno in _GONE:
-                raise gone from error
-            raise
-        self._ledger.advance(upload.upload_id, upload.state, source_fingerprint=mark)
-        return read
-
     def _names_in_use(self, folder: Path, feed: str) -> list[str]:
         """Names of files that lie in a folder, or came from it and were not read yet."""
         unread = self._ledger.uploads(feed=feed, states=frozenset(UploadState) - FINAL_STATES)
-        sources = [_source(upload) for upload in unread if upload.source_path is not None]
+        sources = [source_of(upload) for upload in unread if upload.source_path is not None]
         lying = [one.name for one in folder.iterdir()]
         return lying + [one.name for one in sources if one.parent == folder]
 
@@ -417,14 +331,6 @@ def _free_names(folder: Path, name: str) -> Iterator[Path]:
     for one in (name, *numbered):
         if not os.path.lexists(folder / one):
             yield folder / one
-
-
-def _source(upload: Upload) -> Path:
-    return Path(names.path_from_text(upload.source_path or ""))
-
-
-def _without_ctime(fingerprint: str) -> str:
-    return fingerprint.rpartition(":")[0]
 
 
 def _copy_whole(path: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from resources.archive import Archive
 from resources.inbox import Inbox
 from resources.lake import Lake
 from resources.ledger import Ledger, open_ledger
+from resources.originals import Originals
 from resources.report_store import ReportStore
 from resources.run_locks import RunLocks
 from resources.sidecars import Sidecars
@@ -23,6 +24,7 @@ class Workspace:
     settings: Settings
     ledger: Ledger
     inbox: Inbox
+    originals: Originals
     archive: Archive
     sidecars: Sidecars
     lake: Lake
@@ -33,12 +35,14 @@ class Workspace:
 @contextmanager
 def open_workspace(settings: Settings) -> Iterator[Workspace]:
     """Open every store of the data folder for the length of a block."""
+    archive = Archive(settings.data)
     with open_ledger(settings.data / "ledger.sqlite") as ledger:
         yield Workspace(
             settings=settings,
             ledger=ledger,
             inbox=Inbox(settings, ledger),
-            archive=Archive(settings.data),
+            originals=Originals(archive, ledger),
+            archive=archive,
             sidecars=Sidecars(settings.data),
             lake=Lake(settings.data),
             report_store=ReportStore(settings),

@@ -42,7 +42,7 @@ def offered(project: Project) -> list[str]:
 @pytest.fixture
 def unmovable(light_project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder out of which nothing can be renamed, as on a read-only mount."""
-    import resources.inbox as module
+    import resources.originals as module
 
     folder = light_project.workspace.inbox.folder("tables")
     rename = Path.rename

@@ -14,8 +14,9 @@ from privileges import NOBODY, is_root, without_privileges
 from nika_pipelines.intake.states import Upload, UploadState
 from nika_pipelines.settings import Settings
 from resources.archive import Archive, StillBeingWrittenError
-from resources.inbox import Inbox, SourceGoneError
+from resources.inbox import Inbox
 from resources.ledger import Ledger
+from resources.originals import Originals, SourceGoneError
 
 CONTENT = b"day,amount\n2026-01-01,1\n"
 SHM = Path("/dev/shm")
@@ -29,6 +30,7 @@ class Place:
         self.ledger = Ledger(data / "ledger.sqlite")
         self.inbox = Inbox(self.settings, self.ledger)
         self.archive = Archive(data)
+        self.originals = Originals(self.archive, self.ledger)
         self.folder = self.inbox.folder("tables")
 
     def put(self, content: bytes = CONTENT, name: str = "sales.csv") -> Path:
@@ -47,12 +49,12 @@ class Place:
 
     def work(self, upload: Upload) -> Upload:
         """What the first stage does, and the end of the run."""
-        read = self.inbox.read_in(self.now(upload))
+        read = self.originals.read_in(self.now(upload))
         noted = self.ledger.advance(
             upload.upload_id, UploadState.VALIDATING, sha256=read.sha256, size_bytes=read.size_bytes
         )
         self.archive.admit(noted)
-        self.inbox.release(noted)
+        self.originals.release(noted)
         return self.ledger.advance(upload.upload_id, UploadState.REPORT_READY)
 
 
@@ -91,7 +93,7 @@ def test_a_file_that_comes_again_after_its_original_was_removed_is_taken(place: 
 def test_a_file_that_is_replaced_after_it_was_copied_is_left_and_taken_next(place: Place) -> None:
     source = place.put()
     upload = place.take()
-    place.inbox.read_in(upload)
+    place.originals.read_in(upload)
     place.put(b"another\n1\n", name="draft")
     (place.folder / "draft").replace(source)
     done = place.work(upload)
@@ -103,7 +105,7 @@ def test_a_file_that_is_replaced_after_it_was_copied_is_left_and_taken_next(plac
 def test_a_file_that_is_replaced_at_the_moment_of_its_removal_is_put_back(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import resources.inbox as module
+    import resources.originals as module
 
     source = place.put()
     upload = place.take()
@@ -129,7 +131,7 @@ def test_a_crash_at_any_step_leaves_the_bytes_in_reach(
 ) -> None:
     place.put()
     upload = place.take()
-    owner = {"fetch": Archive, "admit": Archive, "release": Inbox}[step]
+    owner = {"fetch": Archive, "admit": Archive, "release": Originals}[step]
     original = getattr(owner, step)
 
     def die_after(*args: object, **options: object) -> None:
@@ -170,7 +172,7 @@ def test_a_file_that_is_taken_away_before_it_was_copied_is_gone_and_may_come_bac
     upload = place.take()
     source.unlink()
     with pytest.raises(SourceGoneError, match=r"sales\.csv"):
-        place.inbox.read_in(upload)
+        place.originals.read_in(upload)
     assert list((place.settings.data / "claimed").iterdir()) == []
 
 
@@ -185,7 +187,7 @@ def test_a_pipe_or_link_in_place_of_the_file_is_never_read(place: Place, make: o
     source.unlink()
     make(source)  # type: ignore[operator]
     with pytest.raises(SourceGoneError):
-        place.inbox.read_in(upload)
+        place.originals.read_in(upload)
 
 
 def test_a_file_that_is_written_while_it_is_copied_is_not_taken_for_whole(
@@ -206,7 +208,7 @@ def test_a_file_that_is_written_while_it_is_copied_is_not_taken_for_whole(
     with monkeypatch.context() as patch:
         patch.setattr("resources.archive.os.fstat", write_meanwhile)
         with pytest.raises(StillBeingWrittenError):
-            place.inbox.read_in(upload)
+            place.originals.read_in(upload)
     assert not place.archive.holds(upload)
     done = place.work(upload)
     assert place.archive.locate(done).read_bytes() == CONTENT + b"2026-01-02,2\n"
@@ -225,7 +227,7 @@ def test_a_full_disk_leaves_no_half_copy_and_the_next_try_works(
     with monkeypatch.context() as patch:
         patch.setattr("resources.archive.os.fsync", full)
         with pytest.raises(OSError, match="space"):
-            place.inbox.read_in(upload)
+            place.originals.read_in(upload)
     assert [path for path in (place.settings.data / "claimed").rglob("*") if path.is_file()] == []
     assert source.exists()
     assert place.archive.locate(place.work(upload)).read_bytes() == CONTENT
@@ -283,8 +285,8 @@ def test_a_file_that_the_system_will_not_move_within_its_own_file_system_is_copi
 def test_a_torn_copy_is_kept_only_when_it_is_asked_for(place: Place) -> None:
     source = place.put()
     upload = place.take()
-    place.inbox.keep_bytes(upload)
+    place.originals.keep_bytes(upload)
     assert place.archive.locate(upload).read_bytes() == CONTENT
     source.unlink()
-    place.inbox.keep_bytes(place.now(upload))
+    place.originals.keep_bytes(place.now(upload))
     assert place.archive.locate(upload).read_bytes() == CONTENT
