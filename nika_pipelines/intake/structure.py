@@ -7,12 +7,13 @@ Does not belong here: cutting bytes into records (record_scan) and types of colu
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import TYPED_CELL
 from nika_pipelines.intake.masking import masked_text
+from nika_pipelines.intake.preamble import block_above, skip_padded_notes
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, IntakeWarning
 from nika_pipelines.settings import Settings
@@ -91,7 +92,8 @@ def infer_structure(
         options: preamble and header, where a person said how many rows they have.
 
     Raises:
-        UploadRejected: TOO_MANY_COLUMNS, or NO_DATA_ROWS when there is nothing but a header.
+        UploadRejected: TOO_MANY_COLUMNS, NO_DATA_ROWS when there is nothing but a header, or
+            MULTIPLE_TABLES when another table stands above.
     """
     told = options.preamble_rows
     width = modal_width(records[told or 0 :])
@@ -103,15 +105,49 @@ def infer_structure(
         )
     if told is None:
         first, rows = _table_rows(records, width, settings.max_preamble_rows)
+        warnings = _told_above(records, first)
     else:
         first, rows = _rows_from(records, width, told)
+        warnings = []
     if options.header_rows is None:
-        head = _header_rows(rows, whole=whole)
+        head = _header_rows(rows, _line_of(records, first), whole=whole)
         span = head.rows
     else:
         head = _Head(options.header_rows)
         span = _told_span(rows, options.header_rows, whole=whole)
-    return _named(first, rows, span, width, head, settings, keep_empty_last=keep_empty_last)
+    found = _named(first, rows, span, width, head, settings, keep_empty_last=keep_empty_last)
+    return replace(found, warnings=[*warnings, *found.warnings])
+
+
+def _told_above(records: list[Record], first: int) -> list[IntakeWarning]:
+    """What is to be told of the rows above the table.
+
+    Raises:
+        UploadRejected: MULTIPLE_TABLES, when they are a table of their own.
+    """
+    block = block_above(records[:first])
+    if block is None:
+        return []
+    start, end = _line_of(records, block.first), _line_of(records, block.last + 1) - 1
+    below = _line_of(records, first)
+    lines = f"Lines {start:,} to {end:,}, above the table that begins in line {below:,},"
+    if block.is_certain:
+        raise UploadRejected(
+            "MULTIPLE_TABLES",
+            f"{lines} are a table of {block.columns:,} columns of their own. To leave them out, "
+            f"write `preamble_rows: {first}` into the sidecar `<file>.nika.yaml`.",
+            {"line": start, "table_line": below, "preamble_rows": first},
+        )
+    text = (
+        f"{lines} were left out as notes of a name and a value each. If they are a table of their "
+        "own, put it into a file of its own."
+    )
+    return [IntakeWarning(WarningCode.HEADER_UNSURE, text)]
+
+
+def _line_of(records: list[Record], place: int) -> int:
+    """The line that a record begins in; cells may hold line ends."""
+    return place + 1 + sum(cell.count("\n") for record in records[:place] for cell in record)
 
 
 def _named(
@@ -138,7 +174,7 @@ def _named(
         remedy = None
     warnings = []
     if renamed and span:
-        text = "Columns got other names: " + ", ".join(renamed[:10])
+        text = f"Columns got other names: {', '.join(renamed[:10])}."
         warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
     dropped = width < full
     return Structure(
@@ -216,7 +252,7 @@ def is_typed(cell: str) -> bool:
 
 def _table_rows(records: list[Record], width: int, most: int) -> tuple[int, list[list[str]]]:
     """The first record of the table, and the records from there on, cut to the table's width."""
-    first = _first_row(records, width, most)
+    first = skip_padded_notes(records, _first_row(records, width, most), most)
     rows = [_fitted(record, width) for record in records[first:]]
     headed = _with_odd_header(records[first - 1], rows, width) if first else None
     return (first - 1, headed) if headed else (first, rows)
@@ -305,11 +341,11 @@ def _told_span(rows: list[list[str]], told: int, *, whole: bool) -> int:
     return next(islice(filled, told - 1, None), len(rows) - 1) + 1 if told else 0
 
 
-def _header_rows(rows: list[list[str]], *, whole: bool) -> _Head:
-    """How many of the first rows are header."""
+def _header_rows(rows: list[list[str]], line: int, *, whole: bool) -> _Head:
+    """How many of the first rows are header; the first one begins in ``line``."""
     body = list(filter(_is_filled, rows[1:]))
     if not body:
-        return _lonely_row(rows[0] if rows else [], whole=whole)
+        return _lonely_row(rows[0] if rows else [], line, whole=whole)
     steady = [rows[0], *_below_no_blank(rows)]
     evidence = _evidence(steady, 1)
     if evidence < 0:
@@ -340,12 +376,14 @@ def _below_no_blank(rows: list[list[str]]) -> list[list[str]]:
     return steady if len(steady) >= 0.5 * len(body) else body
 
 
-def _lonely_row(row: list[str], *, whole: bool) -> _Head:
+def _lonely_row(row: list[str], line: int, *, whole: bool) -> _Head:
     """One row: data when it holds values, else a header, without data if that is all."""
     if any(is_typed(cell) for cell in row if cell.strip()):
         return _Head(0, "The only row holds values; column names were generated.", "header_rows: 1")
     if whole:
-        raise UploadRejected("NO_DATA_ROWS", "Below the header there are no rows.")
+        raise UploadRejected(
+            "NO_DATA_ROWS", f"Below the header in line {line:,} there are no rows.", {"line": line}
+        )
     return _Head(1, "The rows below the header are too long to be looked at.", "header_rows: 0")
 
 
