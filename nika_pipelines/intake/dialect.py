@@ -100,12 +100,12 @@ def infer_dialect(sample: str, options: ReadingOptions = NOTHING_SAID) -> Dialec
     Raises:
         UploadRejected: CONTRACT_BROKEN, when what was said contradicts itself.
     """
-    _check_told(options)
     given = _SEP_LINE.match(sample)
     if given:
         sample = sample[given.end() :]
     sample = first_lines(_below_preamble(sample, options.preamble_rows or 0))
     settled = options.delimiter or (_named_delimiter(given.group(1)) if given else None)
+    _check_told(options, settled)
     wanted = [settled] if settled else _delimiters_in(sample)
     candidates = sorted(
         (_scored(sample, dialect) for dialect in _candidates(sample, wanted, options)),
@@ -116,17 +116,17 @@ def infer_dialect(sample: str, options: ReadingOptions = NOTHING_SAID) -> Dialec
     return guess if settled else _doubted(guess, sample, best, candidates[1:])
 
 
-def _check_told(options: ReadingOptions) -> None:
+def _check_told(options: ReadingOptions, delimiter: str | None) -> None:
     """Refuse marks that cannot be told apart."""
     marks = {"quotechar": options.quotechar, "escapechar": options.escapechar}
     for key, mark in marks.items():
         if not mark:
             continue
-        if mark in "\r\n\0" or mark in (options.delimiter or ""):
+        if mark in "\r\n\0" or mark in (delimiter or ""):
             raise UploadRejected(
                 "CONTRACT_BROKEN",
                 f"The {key} was said to be {mark!r}, which also ends cells or lines.",
-                {key: mark, "delimiter": options.delimiter},
+                {key: mark, "delimiter": delimiter},
             )
 
 
@@ -218,14 +218,16 @@ def _long_delimiters(sample: str) -> list[str]:
 
 
 def _candidates(sample: str, delimiters: list[str], options: ReadingOptions) -> list[Dialect]:
-    """The dialects worth scoring."""
+    """The dialects worth scoring; one column if every delimiter was said to be something else."""
+    told = (options.quotechar or None, options.escapechar or None)
+    free = next(one for one in (*delimiters, *SINGLE_DELIMITERS) if one not in told)
     return [
         Dialect(delimiter, quote or None, escape or None)
         for delimiter in delimiters
         for quote in _quotes(sample, delimiter, options)
         for escape in _escapes(sample, quote, options)
         if delimiter not in (quote, escape)
-    ] or [Dialect(delimiters[0], options.quotechar or None, options.escapechar or None)]
+    ] or [Dialect(free, *told)]
 
 
 def _quotes(sample: str, delimiter: str, options: ReadingOptions) -> list[str]:

@@ -19,13 +19,14 @@ FooterRows = list[list[str | None]]
 
 
 def take_footer(
-    survey: Survey, layout: Layout, dialect: Dialect, told: int | None
+    survey: Survey, layout: Layout, columns: int, dialect: Dialect, told: int | None
 ) -> tuple[Layout, FooterRows]:
     """Move the footer out of the data; the counts of the survey change with it.
 
     Args:
         survey: the counts; its tail holds at least as many records as were told.
         layout: where the table lies.
+        columns: cells that a row of the footer is filled up or cut to.
         dialect: how the records of the tail are cut.
         told: rows of the footer, where a person said how many there are.
 
@@ -38,7 +39,7 @@ def take_footer(
     recount_footer(survey, found[0].number)
     survey.irregular = True
     rows: FooterRows = [
-        [cell or None for cell in [*row, *[""] * layout.width][: layout.width]]
+        [cell or None for cell in [*row, *[""] * columns][:columns]]
         for row in _cells(found, dialect)
     ]
     return replace(layout, footer_from=found[0].number), rows

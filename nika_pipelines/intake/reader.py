@@ -144,7 +144,8 @@ def _read_decoded(
             survey = survey_file(path, marks, layout, settings)
         survey.irregular |= layout.records_are_lines
         cut = replace(text.guess.dialect, delimiter=chr(marks.delimiter))
-        layout, footer = take_footer(survey, layout, cut, wish.options.footer_rows)
+        told, columns = wish.options.footer_rows, len(structure.names)
+        layout, footer = take_footer(survey, layout, columns, cut, told)
         judge(survey, structure, settings)
         balance = balance_of(survey, text.sheet_rows)
     with timed(clock, "parse"):

@@ -102,7 +102,7 @@ def _count_families(counts: ColumnCounts, evidence: Mapping[int, Evidence]) -> N
 def _count_compact_dates(counts: ColumnCounts, evidence: Mapping[int, Evidence]) -> None:
     """Eight digits are a date only where the header says so: 20240131 is a number as well."""
     wanted: dict[Key, str] = {
-        (n, "compact_dates"): f"count_if(regexp_full_match(t{n}, {literal(_COMPACT)}))"
+        (n, "compact_dates"): f"count(*) FILTER (regexp_full_match(t{n}, {literal(_COMPACT)}))"
         for n in evidence
     }
     _note(evidence, counts.measure(wanted, sampled=True))

@@ -276,6 +276,14 @@ def test_one_clear_column_settles_the_order_of_all(tmp_path: Path) -> None:
     assert not warnings
 
 
+@pytest.mark.parametrize("name", ["date", "data", "day", "c"])
+def test_a_column_without_values_is_text_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    columns, _, rows = typed(tmp_path, **{name: [None, None], "n": ["1", "2"]})
+
+    assert [column.type for column in columns] == ["text", "integer"]
+    assert rows == [(None, 1), (None, 2)]
+
+
 def test_cells_that_a_spreadsheet_would_run_are_a_warning(tmp_path: Path) -> None:
     _, warnings, rows = typed(
         tmp_path, a=["=cmd|' /C calc'!A0", "x", "@SUM(A1)"], b=["-5", "+3.5", "-1"]

@@ -54,6 +54,25 @@ def test_a_told_delimiter_of_up_to_eight_characters_cuts(
     assert table.dialect.delimiter == delimiter
 
 
+def test_the_only_delimiter_may_be_told_to_be_the_quote(tmp_path: Path) -> None:
+    table = read(tmp_path, b"word\n,a,\nb\n,c,\n", quotechar=",")
+
+    assert rows_of(table) == [("a",), ("b",), ("c",)]
+
+
+def test_the_delimiter_of_a_sep_line_is_not_told_to_be_the_quote(tmp_path: Path) -> None:
+    refusal = refusal_of(tmp_path, b"sep=;\na;b\n1;2\n", quotechar=";")
+
+    assert (refusal.code, refusal.details["delimiter"]) == ("CONTRACT_BROKEN", ";")
+
+
+def test_a_told_footer_is_as_wide_as_the_header(tmp_path: Path) -> None:
+    table = read(tmp_path, b"a,b,c\n1,2\n3,4\n5,6\nend,7\n", footer_rows=1)
+
+    assert table.names == ["a", "b", "c"]
+    assert table.footer == [["end", "7", None]]
+
+
 def test_with_no_quote_told_quotes_are_text(tmp_path: Path) -> None:
     table = read(tmp_path, b'a,b\n"1,2\n3",4\n', delimiter=",", quotechar="")
 
