@@ -46,6 +46,11 @@ _FLOAT = (
     r"|[+-]?\.[0-9]+)(?:[eE](?:\+?(?:1?[0-9]{1,2}|2[0-8][0-9])|-[0-9]{1,3}))?"
 )
 """Exponents end where the value could become infinite."""
+_HUGE = (
+    r"[+-]?(?:[0-9](?:\.[0-9]*)?[eE]\+?(?:29[0-9]|30[0-7])"
+    r"|1(?:\.(?:[0-6][0-9]*|7(?:[0-8][0-9]*|9(?:[0-6][0-9]*)?)?|7976931348623157)?)?[eE]\+?308)"
+)
+"""What is left up to the largest number there is, as programs write it: one digit in front."""
 _ZEROS_INTEGER = r"[+-]?[0-9]{1,19}"
 _ZEROS_FLOAT = r"[+-]?[0-9]{1,19}(?:\.[0-9]*)?"
 
@@ -161,9 +166,11 @@ def _bare(column_type: ColumnType, style: _Style, cell: str) -> str:
     target = "BIGINT" if column_type == "integer" else "DOUBLE"
     if style.point == "." and style.thousands is None:
         plain, zeros = (
-            (_INTEGER, _ZEROS_INTEGER) if column_type == "integer" else (_FLOAT, _ZEROS_FLOAT)
+            (_INTEGER, _ZEROS_INTEGER)
+            if column_type == "integer"
+            else (f"{_FLOAT}|{_HUGE}", _ZEROS_FLOAT)
         )
-        pattern = f"(?:{plain}|{zeros})" if "leading zeros" in style.marks else plain
+        pattern = f"{plain}|{zeros}" if "leading zeros" in style.marks else plain
         return f"CASE WHEN {_fits(cell, pattern)} THEN TRY_CAST({cell} AS {target}) END"
     grouping = _THOUSANDS[style.thousands] if style.thousands else _Grouping("0", "")
     groups, ungrouped = grouping.groups, "0|[1-9][0-9]{0,16}"

@@ -46,6 +46,25 @@ def test_a_number_is_read_as_it_was_meant(
     assert column.unit == unit
 
 
+@given(numbers=st.lists(st.floats(-1.79e308, 1.79e308), min_size=1))
+@few
+def test_floats_as_programs_write_them_read_back_equal(
+    tmp_path: Path, numbers: list[float]
+) -> None:
+    extremes = [1.7976931348623157e308, -1.79e308, 1e308, 9.99e307, 1e300, 1e-320, 0.5]
+
+    _, found = typed_values(tmp_path, "c", list(map(repr, [*extremes, *numbers])))
+
+    assert found == [*extremes, *numbers]
+
+
+@pytest.mark.parametrize("cell", ["1e309", "1.8e308", "2e308", "10e308", "-1.7976931348623159e308"])
+def test_no_number_becomes_infinite(tmp_path: Path, cell: str) -> None:
+    column, found = typed_values(tmp_path, "c", [cell, "2"])
+
+    assert (column.type, found[0]) == ("text", cell)
+
+
 @pytest.mark.parametrize(
     "cells",
     [
