@@ -414,7 +414,7 @@ def _columns(
     names, changes = unique_names(keys, settings.max_header_characters)
     if not changes:
         return names, keys, []
-    text = "Columns got other names: " + ", ".join(changes[:_NAMES_TOLD])
+    text = f"Columns got other names: {', '.join(changes[:_NAMES_TOLD])}."
     return names, keys, [IntakeWarning(WarningCode.RENAMED_COLUMNS, text)]
 
 

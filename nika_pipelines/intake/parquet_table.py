@@ -97,7 +97,7 @@ def read_parquet_file(
     if not accepted:
         raise UploadRejected("NO_DATA_ROWS", "No row of the Parquet file can be taken.")
     if changes:
-        text = "Columns got other names: " + ", ".join(changes[:10])
+        text = f"Columns got other names: {', '.join(changes[:10])}."
         warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
     return TextTable(
         parquet=out[0],

@@ -50,7 +50,7 @@ def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) ->
     share = bad / (bad + good)
     details = {"detected": round(share, 4), "limit": settings.max_bad_row_share}
     if survey.records[Kind.FIELD] > ragged:
-        raise _fields_too_long(survey.first_bad[Kind.FIELD][0], settings)
+        raise _fields_too_long(survey.first_bad[Kind.FIELD][0], structure, settings)
     if survey.lines[Kind.QUOTE] > ragged:
         lines = [record.line for record in survey.first_bad[Kind.QUOTE]]
         raise UploadRejected(
@@ -97,14 +97,18 @@ def _first_ragged(survey: Survey) -> str:
     return f": {told}" if told else ""
 
 
-def _fields_too_long(first: BadRecord, settings: Settings) -> UploadRejected:
+def _fields_too_long(first: BadRecord, structure: Structure, settings: Settings) -> UploadRejected:
+    # A record of too many cells has some without a column.
+    names = dict(enumerate(structure.names, start=1))
+    name = names.get(first.longest_cell)
+    column = f"cell {first.longest_cell:,}" if name is None else f"column {name!r}"
     return UploadRejected(
         "FIELD_TOO_LONG",
         f"Too many rows hold a cell over {settings.max_field_bytes:,} bytes: in line "
-        f"{first.line:,}, cell {first.longest_cell:,} has {first.cell_bytes:,}.",
+        f"{first.line:,}, {column} has {first.cell_bytes:,}.",
         {
             "line": first.line,
-            "column": first.longest_cell,
+            "column": name or first.longest_cell,
             "detected": first.cell_bytes,
             "limit": settings.max_field_bytes,
         },

@@ -91,7 +91,7 @@ def test_a_query_is_interrupted_when_time_is_over(tmp_path: Path) -> None:
     started = time.monotonic()
 
     with (
-        pytest.raises(UploadRejected, match="0.05 seconds") as caught,
+        pytest.raises(UploadRejected, match=r"0\.05 seconds") as caught,
         time_limit(tmp_path / "small", LITTLE_TIME),
         connect(LITTLE_TIME) as con,
         interruptible(con),
