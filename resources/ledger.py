@@ -25,6 +25,7 @@ from nika_pipelines.intake.states import (
     Upload,
     UploadState,
 )
+from resources import ledger_queries as queries
 from resources import ledger_tables as tables
 from resources.ledger_migrations import LedgerVersionError, migrate
 from resources.ledger_tables import SCHEMA_VERSION
@@ -38,16 +39,6 @@ __all__ = [
     "open_ledger",
     "utc_now",
 ]
-
-
-# One statement for all paths, because thousands may be asked about at every look. A range, unlike
-# LIKE, uses the index and knows no wildcards.
-_TAKEN_PATHS = sa.text(
-    "SELECT value FROM json_each(:paths) WHERE"
-    " EXISTS (SELECT 1 FROM uploads WHERE source_path = value) OR"
-    " EXISTS (SELECT 1 FROM uploads WHERE source_path BETWEEN value || '.'"
-    " AND value || '.' || char(1114111))"
-)
 
 
 class UploadIdTakenError(RuntimeError):
@@ -118,22 +109,7 @@ class Ledger:
             finished_since: became final at or after this ISO time.
             limit: only the newest so many.
         """
-        query = sa.select(tables.uploads)
-        if feed is not None:
-            query = query.where(tables.uploads.c.feed == feed)
-        if states is not None:
-            query = query.where(tables.uploads.c.state.in_([state.value for state in states]))
-        if since is not None:
-            query = query.where(tables.uploads.c.received_at >= since)
-        if until is not None:
-            query = query.where(tables.uploads.c.received_at < until)
-        if finished_since is not None:
-            query = query.where(tables.uploads.c.finished_at >= finished_since)
-        query = query.order_by(
-            tables.uploads.c.received_at.desc(), tables.uploads.c.upload_id.desc()
-        )
-        if limit is not None:
-            query = query.limit(limit)
+        query = queries.uploads(feed, states, since, until, finished_since, limit)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [_upload(row) for row in reversed(rows)]
@@ -158,25 +134,7 @@ class Ledger:
 
     def runs_of(self, upload_id: str) -> dict[str, bool]:
         """The runs that worked on an upload, each with whether no other one is left of it."""
-        mine = sa.select(tables.transitions.c.run_id).where(
-            tables.transitions.c.upload_id == upload_id
-        )
-        last = sa.select(tables.uploads.c.run_id).where(tables.uploads.c.upload_id == upload_id)
-        noted = sa.select(tables.transitions.c.run_id, tables.transitions.c.upload_id)
-        held = sa.select(tables.uploads.c.run_id, tables.uploads.c.upload_id)
-        pairs = sa.union(noted, held).subquery()
-        gone = sa.select(tables.uploads.c.upload_id).where(
-            tables.uploads.c.state == UploadState.DELETED.value
-        )
-        others = sa.func.count().filter(
-            pairs.c.upload_id != upload_id, pairs.c.upload_id.not_in(gone)
-        )
-        query = (
-            sa.select(pairs.c.run_id, others)
-            .where(pairs.c.run_id.in_(sa.union(mine, last)))
-            .group_by(pairs.c.run_id)
-            .order_by(pairs.c.run_id)
-        )
+        query = queries.runs_of(upload_id)
         with self._reading.connect() as connection:
             return {run_id: not count for run_id, count in connection.execute(query) if run_id}
 
@@ -191,18 +149,7 @@ class Ledger:
             under_any_name: whether one of another name or tag will do, if its extension is the
                 same, which decides how bytes are read; one of the same name is preferred.
         """
-        columns = tables.uploads.c
-        query = (
-            sa.select(tables.uploads)
-            .where(columns.identity == identity)
-            .where(columns.feed == upload.feed)
-            .where(columns.state == UploadState.REPORT_READY.value)
-            .where(
-                sa.tuple_(columns.received_at, columns.upload_id)
-                < sa.tuple_(sa.literal(upload.received_at), sa.literal(upload.upload_id))
-            )
-            .order_by(columns.received_at, columns.upload_id)
-        )
+        query = queries.finished_before(upload, identity)
         with self._reading.connect() as connection:
             earlier = [_upload(row) for row in connection.execute(query).mappings()]
         named = (upload.original_name, upload.tag)
@@ -247,7 +194,7 @@ class Ledger:
         """
         with self._reading.connect() as connection:
             asked = {"paths": json.dumps(list(paths))}
-            return set(connection.execute(_TAKEN_PATHS, asked).scalars())
+            return set(connection.execute(queries.TAKEN_PATHS, asked).scalars())
 
     def is_shared(self, upload: Upload) -> bool:
         """Whether another upload relies on the same archived bytes."""
@@ -257,27 +204,13 @@ class Ledger:
         """The other uploads that rely on the same archived bytes, in order of arrival."""
         if upload.sha256 is None:
             return []
-        elsewhere = [UploadState.QUARANTINED.value, UploadState.DELETED.value]
-        query = (
-            sa.select(tables.uploads.c.upload_id)
-            .where(tables.uploads.c.sha256 == upload.sha256)
-            .where(tables.uploads.c.upload_id != upload.upload_id)
-            .where(tables.uploads.c.state.not_in(elsewhere))
-            .order_by(tables.uploads.c.received_at, tables.uploads.c.upload_id)
-        )
+        query = queries.sharers_of(upload.upload_id, upload.sha256)
         with self._reading.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def earlier_versions(self, upload: Upload, limit: int) -> list[Upload]:
         """The versions of an upload's dataset before it, newest first."""
-        table = tables.uploads.c
-        query = (
-            sa.select(tables.uploads)
-            .where(table.feed == upload.feed, table.dataset == upload.dataset)
-            .where(table.version < upload.version, table.state != UploadState.DELETED.value)
-            .order_by(table.version.desc())
-            .limit(limit)
-        )
+        query = queries.earlier_versions(upload, limit)
         with self._reading.connect() as connection:
             return [_upload(row) for row in connection.execute(query).mappings()]
 
