@@ -5,6 +5,7 @@ Dagster can wipe an asset, but no single partition of one (its open-source stora
 SQLite and PostgreSQL share is used. The tables and their columns are those of the pinned Dagster.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,9 @@ def _execute(opening: AbstractContextManager[Any], upload_id: str, statements: l
 
 def _with_values(statements: list[str], upload_id: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Each statement with the values of those parameters that it names."""
-    literal = "".join(f"!{one}" if one in "!%_" else one for one in upload_id)
+    # Events are JSON, where letters beyond ASCII are spelled.
+    written = json.dumps(upload_id)[1:-1]
+    literal = "".join(f"!{one}" if one in "!%_" else one for one in written)
     values = {
         "upload_id": upload_id,
         "quoted": f'%"{literal}"%',

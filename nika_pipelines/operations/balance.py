@@ -122,7 +122,7 @@ def _deletion_problem(data: Path, upload: Upload, needed: Set[str | None]) -> st
     upload_id = upload.upload_id
     places = [data / kind / upload_id for kind in ("claimed", "quarantine")]
     places += [data / kind / upload.feed / upload_id for kind in ("lake", "results", "reports")]
-    places += [data / "charts" / f"{upload_id}.svg"]
+    places += [data / "charts" / f"{upload_id}.svg", data / "sidecars" / f"{upload_id}.nika.yaml"]
     if upload.sha256 is not None and upload.sha256 not in needed:
         places.append(_archived(data, upload.sha256))
     if not any(place.exists() for place in places):

@@ -102,6 +102,19 @@ def test_events_of_others_in_the_same_run_stay(project: Project) -> None:
     assert not project.instance.has_run(str(run_id))
 
 
+def test_the_events_of_a_file_with_letters_of_any_script_go_too(
+    project: Project, tmp_path: Path
+) -> None:
+    first, second = project.arrive(**{"Umsätze_売上_csv": MARKED, "towns_csv": CLEAN})
+    project.run([first, second])
+    spelled = json.dumps(first.upload_id)[1:-1].encode()
+    assert len(_files_with(tmp_path, spelled)) > 1
+    _delete(project, first)
+    # The frame of the run stays, because the other upload shares it: its tags name the range.
+    left = _files_with(tmp_path, spelled)
+    assert [name for name in left if not name.endswith("runs.db")] == []
+
+
 def test_an_upload_named_after_a_deleted_one_keeps_its_events(project: Project) -> None:
     (first,) = project.arrive(cities_csv=MARKED)
     project.run([first])
