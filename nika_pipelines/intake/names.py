@@ -25,7 +25,9 @@ COMPRESSION_SUFFIXES = (".gz", ".zst")
 # Dagster refuses commas, brackets, quotes and a few more in partition keys; shells and file
 # systems refuse or misread the rest. Word characters of any script stay.
 _UNSAFE = re.compile(r"[^\w.() +@=~-]", re.UNICODE)
-_DATE_OR_COPY = re.compile(r"(?:[ _.-]\d{4}[-_]?\d{2}(?:[-_]?\d{2})?| \(\d+\))$")
+# No other six digits: customer_100234 is a dataset of its own.
+_DAY = r"(?:19|20)\d{2}[-_]?(?:0[1-9]|1[0-2])(?:[-_]?(?:0[1-9]|[12]\d|3[01]))?"
+_DATE_OR_COPY = re.compile(rf"(?:[ _.-]{_DAY}| \(\d+\))$", re.ASCII)
 # Names of devices on Windows, whatever follows the first dot.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
 _NO_STEM = re.compile(r"[ .]*((?:\.\w{1,8}){1,2})")
