@@ -4,6 +4,8 @@ Belongs here: turning many aggregate expressions into few scans, whole or sample
 here: which expressions to count (`column_types`, `semantic_types`).
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,6 +26,12 @@ _EXPRESSIONS_PER_WHOLE_SCAN = 60
 """Fewer over a large table, which several threads scan: each thread has vectors of its own for
 every expression (200 expressions took 160 MB). A column is still read in one or two scans."""
 
+TALL_ROWS = 2_000
+"""Up to these rows the cells of all columns are counted as rows of one: an expression takes half a
+millisecond to prepare, which for many columns is far more than it takes to run."""
+
+_FEWEST_TALL_COLUMNS = 10
+_CELL_NAME = re.compile(r"'(?:[^']|'')*'|\b([tc])[0-9]+\b")
 _SAMPLE_TABLE = "nika_typing_sample"
 _RAW_SAMPLE = "nika_raw_sample"
 
@@ -85,6 +93,10 @@ class ColumnCounts:
         self._columns = columns
         step = -(-rows // SAMPLE_ROWS)
         self.is_sampled = step > 1
+        self._is_tall = 0 < rows <= TALL_ROWS and len(columns) >= _FEWEST_TALL_COLUMNS
+        if self._is_tall:
+            self._stack()
+            return
         cells = self._cells(columns)
         if self.is_sampled:
             # Drawn first and cleaned afterwards: in one query, the cleaning of 20 columns next to
@@ -108,6 +120,8 @@ class ColumnCounts:
             wanted: expressions by key; their order keeps the columns of a scan together.
             sampled: over the spread sample instead of all rows.
         """
+        if self._is_tall:
+            return self._measure_tall(wanted)
         found: dict[Key, Any] = {}
         keys = list(wanted)
         whole = self.is_sampled and not sampled
@@ -128,9 +142,48 @@ class ColumnCounts:
             row = self._con.execute(query).fetchone()
         return row or ()
 
+    def _stack(self) -> None:
+        """Put the cells of all columns below each other, as column 0, with their position."""
+        places = ", ".join(map(str, self._columns))
+        names = ", ".join(map(identifier, self._columns.values()))
+        cells = (
+            f"(SELECT hash({identifier(LINE_COLUMN)}) AS h, unnest([{places}]) AS n, "
+            f"unnest([{names}]) AS c0 FROM {self._source})"
+        )
+        with unoptimized(self._con):
+            self._con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_SAMPLE_TABLE} AS FROM {cleaned_cells(cells, [0])}"
+            )
+
+    def _measure_tall(self, wanted: Mapping[Key, str]) -> dict[Key, Any]:
+        """Evaluate the expressions once for all columns that have the same ones."""
+        of_column: dict[int, dict[Any, str]] = defaultdict(dict)
+        for (position, what), expression in wanted.items():
+            of_column[position][what] = _CELL_NAME.sub(_of_column_0, expression)
+        alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for position, expressions in of_column.items():
+            alike[tuple(expressions.values())].append(position)
+        found: dict[Key, Any] = {}
+        for expressions, positions in alike.items():
+            query = (
+                f"SELECT n, {', '.join(expressions)} FROM {_SAMPLE_TABLE} "
+                f"SEMI JOIN (SELECT unnest({positions}) AS n) USING (n) GROUP BY n"
+            )
+            with unoptimized(self._con):
+                rows = self._con.execute(query).fetchall()
+            for position, *values in rows:
+                keys = ((position, what) for what in of_column[position])
+                found |= zip(keys, values, strict=True)
+        return found
+
     def _cells(self, columns: Mapping[int, str]) -> str:
         raw = ", ".join(f"{identifier(name)} AS c{n}" for n, name in columns.items())
         return f"(SELECT hash({identifier(LINE_COLUMN)}) AS h, {raw} FROM {self._source})"
+
+
+def _of_column_0(match: re.Match[str]) -> str:
+    """The name of a cell in column 0; a text in quotes stays as it is."""
+    return f"{match[1]}0" if match[1] else match[0]
 
 
 def cleaned_cells(rows: str, positions: Sequence[int] | Mapping[int, str]) -> str:

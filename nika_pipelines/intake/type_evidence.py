@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nika_pipelines.intake import cell_readings, semantic_types
-from nika_pipelines.intake.column_counts import SAMPLE_ROWS, ColumnCounts, Key
+from nika_pipelines.intake.column_counts import SAMPLE_ROWS, TALL_ROWS, ColumnCounts, Key
 from nika_pipelines.intake.date_readings import COMPACT_DATE, date_pattern
 from nika_pipelines.intake.formula_cells import formulas_in
 from nika_pipelines.intake.hypotheses import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 20
 _COLUMNS_PER_SCAN = 100
+_COLUMNS_STACKED = 250
 _CELLS_IN_SAMPLE = 400_000
 _NUMBER = (
     r"[(]?[+-]?\s?[^0-9\s.,+-]{0,3}\s?[+-]?[.,]?[0-9][0-9.,'’ \x{a0}\x{2007}\x{2009}\x{202f}]*"
@@ -78,7 +79,8 @@ def collect(
 
 def _batches(rows: int, columns: int) -> list[range]:
     """Columns to look at together, so that the sample of one batch stays small in memory."""
-    width = min(_COLUMNS_PER_SCAN, max(10, _CELLS_IN_SAMPLE // max(1, min(rows, SAMPLE_ROWS))))
+    most = _COLUMNS_STACKED if rows <= TALL_ROWS else _COLUMNS_PER_SCAN
+    width = min(most, max(10, _CELLS_IN_SAMPLE // max(1, min(rows, SAMPLE_ROWS))))
     return [range(start, min(start + width, columns)) for start in range(0, columns, width)]
 
 
