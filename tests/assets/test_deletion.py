@@ -105,7 +105,7 @@ def test_events_of_others_in_the_same_run_stay(project: Project) -> None:
 def test_the_events_of_a_file_with_letters_of_any_script_go_too(
     project: Project, tmp_path: Path
 ) -> None:
-    first, second = project.arrive(**{"Umsätze_売上_csv": MARKED, "towns_csv": CLEAN})
+    first, second = project.arrive(Umsätze_売上_csv=MARKED, towns_csv=CLEAN)
     project.run([first, second])
     spelled = json.dumps(first.upload_id)[1:-1].encode()
     assert len(_files_with(tmp_path, spelled)) > 1
