@@ -1,6 +1,5 @@
 """Commands on a dataset's contract: contract show, contract diff, contract accept."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +13,13 @@ from nika_pipelines.commands.console import (
     plain,
     settings_in_force,
 )
-from nika_pipelines.commands.ledgers import listed_uploads
+from nika_pipelines.commands.stored_tables import newest_table, trial_of, widened_for_all
 from nika_pipelines.intake.names import display_name
 
 if TYPE_CHECKING:
+    from nika_pipelines.commands.stored_tables import StoredTable
     from nika_pipelines.intake.contract_file import Contract
-    from nika_pipelines.intake.records import Column
+    from nika_pipelines.intake.contract_trial import Trial
     from nika_pipelines.intake.states import Upload
     from nika_pipelines.settings import Settings
 
@@ -31,6 +31,13 @@ _MOST_NAMED = 20
 Dataset = Annotated[str, typer.Argument(help="The dataset, as `nika show` names it.")]
 Version = Annotated[
     int | None, typer.Option("--version", min=1, help="An earlier version of the contract.")
+]
+NewValues = Annotated[
+    bool,
+    typer.Option(
+        "--with-new-values",
+        help="First widen its ranges and lists to what the files taken in so far hold.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -59,51 +66,59 @@ def diff(dataset: Dataset, version: Version = None, as_json: Json = False) -> No
         if version is not None:
             emit(_versions_compared(contract, _loaded(path, version), as_json))
             return
-        compared, refused = _newest(dataset, settings)
-        if compared is None:
+        table, refused = newest_table(dataset, settings)
+        if table is None:
             messages().print(f"No upload of {plain(dataset)} has a table to compare with.")
             _print_refused(refused)
             raise typer.Exit(ExitCode.FAILED)
         from nika_pipelines.intake.contract import diff_contract
 
-        upload, columns = compared
-        lines = diff_contract(contract, columns).lines()
+        trial = trial_of(contract, table, settings)
+        lines = diff_contract(contract, table.columns).lines() + list(trial.news)
         emit(
             {
                 "dataset": dataset,
                 "version": contract.version,
                 "status": contract.status,
-                "upload_id": upload.upload_id,
+                "upload_id": table.upload.upload_id,
                 "differences": lines,
+                "rows_to_reject": trial.rows,
                 "refused": None if refused is None else _refusal(refused),
             }
         )
         if not as_json:
-            _print_difference(contract, upload, lines)
+            _print_difference(contract, table.upload, lines, trial)
             _print_refused(refused)
 
 
 @app.command("accept")
-def accept_contract(dataset: Dataset, as_json: Json = False) -> None:
+def accept_contract(
+    dataset: Dataset, with_new_values: NewValues = False, as_json: Json = False
+) -> None:
     """Enforce the contract: from now on rows that break it are rejected."""
     settings = settings_in_force()
     with document(as_json) as emit:
         path = _contract_path(dataset, settings)
         before = _loaded(path)
-        from nika_pipelines.intake.contract_history import accept
-
-        try:
-            contract = accept(path)
-        except OSError as error:
-            messages().print(f"[red]{plain(error)}[/]")
-            raise typer.Exit(ExitCode.FAILED) from None
-        promises = _promises(contract)
+        wanted = widened_for_all(before, dataset, settings) if with_new_values else before
+        contract = _accepted(path, before, wanted)
+        table, _ = newest_table(dataset, settings)
+        trial = None if table is None else trial_of(contract, table, settings)
+        promises, changes = _promises(contract), _changes(before, contract)
         emit(
             _record(contract, path)
-            | {"accepted_now": before.status != "accepted", "enforced": promises}
+            | {
+                "accepted_now": before.status != "accepted",
+                "enforced": promises,
+                "changes": changes,
+                "rows_to_reject": trial.rows if trial else None,
+                "would_break": list(trial.news) if trial else [],
+            }
         )
         if not as_json:
             _print_accepted(before, contract, promises)
+            _print_changes(changes, with_new_values)
+            _print_at_stake(contract, table, trial, with_new_values)
 
 
 # Finding
@@ -161,33 +176,25 @@ def _loaded(path: Path, version: int | None = None) -> "Contract":
         raise typer.Exit(ExitCode.FAILED) from None
 
 
-def _newest(
-    dataset: str, settings: "Settings"
-) -> tuple[tuple["Upload", list["Column"]] | None, "Upload | None"]:
-    """The newest upload of a dataset that has a table, and a newer one that was refused."""
-    from nika_pipelines.intake.states import UploadState
-
-    refused = None
-    for upload in reversed(listed_uploads(settings, feed=None, state=None)):
-        if upload.dataset != dataset.casefold():
-            continue
-        columns = _columns(settings.data / "lake" / upload.feed / upload.upload_id)
-        if columns is not None:
-            return (upload, columns), refused
-        if upload.state == UploadState.QUARANTINED:
-            refused = refused or upload
-    return None, refused
-
-
-def _columns(folder: Path) -> list["Column"] | None:
-    """The columns of the table that intake wrote into a folder, if it did."""
-    from nika_pipelines.intake.records import Column
+def _accepted(path: Path, before: "Contract", wanted: "Contract") -> "Contract":
+    """Accept a contract with the columns that are wanted of it; what prevents it ends the command."""
+    from nika_pipelines.intake.contract_file import ContractError
+    from nika_pipelines.intake.contract_history import accept
 
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return [Column(**column) for column in report["columns"]]
+        return accept(path, instead=None if wanted == before else (before, wanted))
+    except (ContractError, OSError) as error:
+        messages().print(f"[red]{plain(error)}[/]")
+        raise typer.Exit(ExitCode.FAILED) from None
+
+
+def _changes(before: "Contract", after: "Contract") -> list[str]:
+    """What acceptance changed of the promises themselves, a sentence each."""
+    from dataclasses import replace
+
+    from nika_pipelines.intake.contract import diff_versions
+
+    return diff_versions(replace(before, status=after.status), after)
 
 
 # Saying
@@ -241,12 +248,29 @@ def _versions_compared(contract: "Contract", before: "Contract", as_json: bool) 
     }
 
 
-def _print_difference(contract: "Contract", upload: "Upload", lines: list[str]) -> None:
+def _print_difference(
+    contract: "Contract", upload: "Upload", lines: list[str], trial: "Trial"
+) -> None:
     console = output()
     title = f"version {contract.version}, {contract.status}, against {plain(upload.upload_id)}"
     console.print(f"Contract of {plain(contract.dataset)}, {title}:", soft_wrap=True)
     for line in lines or ["no difference"]:
         console.print(f"  {plain(line)}", soft_wrap=True)
+    if trial.rows:
+        held = "Once accepted, it" if contract.status == "inferred" else "It"
+        console.print(f"{held} rejects such rows: {_rows(trial.rows)} of this file.")
+        console.print(_way_in(contract), soft_wrap=True)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _way_in(contract: "Contract") -> str:
+    import shlex
+
+    name = plain(shlex.quote(contract.dataset))
+    return f"`nika contract accept {name} --with-new-values` takes the new values in."
 
 
 def _print_refused(refused: "Upload | None") -> None:
@@ -264,4 +288,27 @@ def _print_accepted(before: "Contract", contract: "Contract", promises: list[str
     console.print("Enforced on every file from now on, row by row, besides columns and types:")
     for promise in promises or ["nothing more"]:
         console.print(f"  {plain(promise)}", soft_wrap=True)
-    console.print("Earlier results stay as they are; `nika retry ID` takes an older file again.")
+    console.print("Earlier results stay as they are.")
+
+
+def _print_changes(changes: list[str], wanted: bool) -> None:
+    if wanted:
+        output().print("Changed, so that the files taken in so far keep it:")
+        for line in changes or ["nothing: they keep it already"]:
+            output().print(f"  {plain(line)}", soft_wrap=True)
+
+
+def _print_at_stake(
+    contract: "Contract", table: "StoredTable | None", trial: "Trial | None", widened: bool
+) -> None:
+    """What the contract would reject of the newest file, had it to be read again."""
+    if table is None or trial is None or not trial.rows:
+        return
+    console, name = output(), plain(table.upload.original_name)
+    held = f"{_rows(trial.rows)} of the newest file ({name}) would be rejected:"
+    console.print(f"[yellow]{held}[/]", soft_wrap=True)
+    for line in trial.news:
+        console.print(f"  {plain(line)}", soft_wrap=True)
+    console.print(
+        "Change these rules in the contract." if widened else _way_in(contract), soft_wrap=True
+    )

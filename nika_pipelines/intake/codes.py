@@ -116,7 +116,8 @@ WARNING_ADVICE: dict[WarningCode, str] = {
     WarningCode.HEADER_UNSURE: "Check that the first row is a header; it could be data.",
     WarningCode.FOOTER_KEPT: "Check the last rows: they look like totals or notes and were set "
     "apart.",
-    WarningCode.NEW_VALUES: "Accept the new values in the contract, or correct them at the source.",
+    WarningCode.NEW_VALUES: "Correct the new values at the source, or take them into the contract: "
+    "`nika contract accept DATASET --with-new-values`.",
 }
 """What the user can do about a warning."""
 

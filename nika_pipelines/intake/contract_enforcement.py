@@ -80,6 +80,15 @@ def refuse_if_bad(con: "DuckDBPyConnection", typed: DraftTable, settings: Settin
     )
 
 
+def told_news(known: Contract, violation: Violation, masking: Masking) -> str:
+    """What is new about values that break a rule, with examples as they may be shown."""
+    rule = next(rule for rule in known.columns if rule.name == violation.column)
+    shown = tuple(str(masking.cell(violation.column, one)) for one in violation.examples)
+    if masking.hides(violation.column):
+        rule, violation = replace(rule, ge=HIDDEN, le=HIDDEN), replace(violation, limit=HIDDEN)
+    return f"Column {violation.column!r}: {_news(rule, replace(violation, examples=shown))}"
+
+
 def _told(reject: dict[str, Any]) -> str:
     value, rule = (reject["value"] or "")[:40], reject["rule"][:100]
     place = f"line {reject['line']:,} (row {reject['row']:,})"
@@ -149,14 +158,9 @@ def _meaning(check: str) -> str:
 
 
 def _new_values(known: Contract, violation: Violation, masking: Masking) -> IntakeWarning:
-    rule = next(rule for rule in known.columns if rule.name == violation.column)
-    shown = tuple(str(masking.cell(violation.column, one)) for one in violation.examples)
-    if masking.hides(violation.column):
-        rule, violation = replace(rule, ge=HIDDEN, le=HIDDEN), replace(violation, limit=HIDDEN)
-    news = _news(rule, replace(violation, examples=shown))
     return IntakeWarning(
         WarningCode.NEW_VALUES.value,
-        f"Column {violation.column!r}: {news}. They were kept: the contract "
+        f"{told_news(known, violation, masking)}. They were kept: the contract "
         f"(version {known.version}) is inferred; `nika contract accept` makes such rows rejects.",
     )
 

@@ -77,18 +77,29 @@ def next_version(path: Path) -> int:
     return max(kept_versions(path), default=0) + 1
 
 
-def accept(path: Path) -> Contract:
+def accept(path: Path, instead: tuple[Contract, Contract] | None = None) -> Contract:
     """Enforce a dataset's contract from now on: its status becomes ``accepted``, a new version.
 
+    Args:
+        path: its file.
+        instead: the contract as it was read, and the one whose columns are wanted in its place.
+
     Raises:
-        ContractError: the file is not a contract.
+        ContractError: the file is not a contract, or was edited since it was read.
         FileNotFoundError: the dataset has no contract yet.
     """
-    if current_contract(path).status == "accepted":
-        return current_contract(path)
+    current = current_contract(path)
+    if current.status == "accepted" and instead is None:
+        return current
     with _alone(path):
         content = path.read_bytes()
         contract = parse_contract(path, content)
+        if instead is not None:
+            read, wanted = instead
+            if contract != read:
+                raise ContractError(path, "the file", "was edited meanwhile; try again")
+            contract = replace(contract, columns=wanted.columns)
+            content = contract_text(contract).encode()
         number = max(contract.version + 1, next_version(path))
         content = _with_heads(path, contract, content, version=number, status="accepted")
         accepted = parse_contract(path, content)

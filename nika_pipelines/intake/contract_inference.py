@@ -61,6 +61,14 @@ def with_slack(contract: Contract) -> Contract:
     return replace(contract, columns=tuple(_with_slack(rule) for rule in contract.columns))
 
 
+def value_set(values: list[Any] | None) -> tuple[Bound, ...] | None:
+    """The only values of a column, as a contract lists them; None if they are too many to list."""
+    found = sorted(value for value in values or () if value is not None)
+    if any(isinstance(value, str) and masked_text(value) != value for value in found):
+        return None
+    return tuple(found) if 0 < len(found) <= _MOST_LISTED_VALUES else None
+
+
 def _inferred_rules(
     columns: Sequence[Column], con: "DuckDBPyConnection", parquet: Path
 ) -> Iterator[ColumnRule]:
@@ -92,7 +100,7 @@ def _inferred_rules(
             and not repeated_values(con, parquet, column.name, limit=1),
             ge=low,
             le=high,
-            isin=_value_set(values),
+            isin=value_set(values),
         )
 
 
@@ -107,13 +115,6 @@ def _has_value_set(column: Column) -> bool:
     if column.type == "text":
         return column.semantic_type in ("category", "ordinal")
     return column.type == "integer" and column.semantic_type == "category"
-
-
-def _value_set(values: list[Any] | None) -> tuple[Bound, ...] | None:
-    found = sorted(value for value in values or () if value is not None)
-    if any(isinstance(value, str) and masked_text(value) != value for value in found):
-        return None
-    return tuple(found) if 0 < len(found) <= _MOST_LISTED_VALUES else None
 
 
 def _with_slack(rule: ColumnRule) -> ColumnRule:
