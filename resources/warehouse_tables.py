@@ -65,11 +65,12 @@ def _bring_up_to_date(connection: "DuckDBPyConnection", workspace: Workspace, fe
 def _replace_view(
     connection: "DuckDBPyConnection", workspace: Workspace, feed: str, dataset: str
 ) -> None:
-    """Point the dataset's view at its newest table; without one there is no view."""
+    """Point the dataset's view at its newest version; without a table there is no view."""
     view = f"{identifier(feed)}.{identifier(dataset)}"
     rows = connection.execute(
         "SELECT upload_id FROM uploads WHERE feed = ? AND dataset = ? "
-        "ORDER BY received_at DESC, upload_id DESC",
+        # One that was refused at first and retried later is the newest, though it came before.
+        "ORDER BY version DESC NULLS LAST, received_at DESC, upload_id DESC",
         [feed, dataset],
     ).fetchall()
     for (upload_id,) in rows:

@@ -224,6 +224,21 @@ def test_the_warehouse_has_a_view_of_the_newest_version(project: Project) -> Non
     assert rows == [(1, 60), (2, 61)]
 
 
+def test_a_file_that_became_a_version_late_is_the_newest_though_it_arrived_first(
+    project: Project,
+) -> None:
+    import duckdb
+
+    (early,) = project.arrive(sales_csv=CLEAN + "2026-02-01,3.5,Kyiv\n")
+    (late,) = project.arrive(sales_csv=CLEAN)
+    project.run([late])
+    project.run([early])
+
+    path = project.settings.data / "warehouse" / "nika.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM tables.sales").fetchall() == [(61,)]
+
+
 def test_the_metadata_that_the_web_ui_shows_is_there(project: Project) -> None:
     (upload,) = project.arrive(sales_csv=CLEAN)
     project.run([upload])
