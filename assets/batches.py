@@ -28,7 +28,7 @@ from nika_pipelines.intake.masking import error_told, frames_told
 from nika_pipelines.intake.names import display_name
 from nika_pipelines.intake.states import Upload, UploadState
 from resources.archive import StillBeingWrittenError
-from resources.ledger import later, utc_now
+from resources.clock import later, utc_now
 from resources.originals import SourceGoneError
 from resources.warehouse import Warehouse
 from resources.workspace import Workspace

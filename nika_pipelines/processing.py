@@ -144,7 +144,7 @@ def run_again(
         BytesMissingError: the bytes of one are gone.
     """
     prepare_environment(settings)
-    from resources.ledger import later
+    from resources.clock import later
     from resources.workspace import open_workspace
 
     keep_reserve(settings.data)
@@ -179,7 +179,7 @@ def _take_copies(
 
 
 def _take_copy(workspace: "Workspace", file: SourceFile, feed: str, run_id: str) -> Upload:
-    from resources.ledger import utc_now
+    from resources.clock import utc_now
 
     data, size_bytes = workspace.settings.data, file.path.stat().st_size
     try:
@@ -249,7 +249,7 @@ def _given_up(workspace: "Workspace", upload: Upload, message: str) -> Upload:
 def _run_job(
     workspace: "Workspace", uploads: Sequence[Upload], run_id: str, batch_id: str | None
 ) -> None:
-    from resources.ledger import later
+    from resources.clock import later
 
     upload_ids = [upload.upload_id for upload in uploads]
     # Until the run exists, a sensor must not offer its uploads to another one.

@@ -21,7 +21,7 @@ from nika_pipelines.intake.states import Upload
 from nika_pipelines.jobs import INGEST_JOBS
 from nika_pipelines.partitions import UPLOADS
 from nika_pipelines.settings import load_settings
-from resources.ledger import later, utc_now
+from resources.clock import later, utc_now
 from resources.leftovers import LeftoverSweep
 from resources.workspace import Workspace
 

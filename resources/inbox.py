@@ -33,9 +33,10 @@ from nika_pipelines.intake.planner import plan_claims
 from nika_pipelines.intake.states import FINAL_STATES, Upload, UploadState
 from nika_pipelines.settings import Settings
 from resources.archive import Archive, BytesMissingError, StillBeingWrittenError, read_once
+from resources.clock import later, utc_now
 from resources.companions import companions_beside, place, placements
 from resources.files import rename_new
-from resources.ledger import Ledger, UploadIdTakenError, later, utc_now
+from resources.ledger import Ledger, UploadIdTakenError
 from resources.originals import source_of
 
 _ARRIVAL_SECONDS = 60.0
@@ -84,7 +85,7 @@ class Inbox:
         listing = list_feed(self.folder(feed), now, self._settings)
         listing.notices = [*self._worth_telling(listing.notices), *cannot_move]
         self._take_stable(feed, listing, look, now)
-        look.notices = self._ledger.replace_notices(feed, listing.notices)
+        look.notices = self._ledger.inbox.replace_notices(feed, listing.notices)
         return look
 
     def finish_claims(self, feed: str, notices: list[Notice]) -> list[Upload]:
@@ -212,7 +213,7 @@ class Inbox:
             if (path := names.path_to_text(entry.path)) not in registered
             and (path, entry.own_fingerprint) not in known
         ]
-        plan = plan_claims(free, self._ledger.settling(feed), now, self._settings)
+        plan = plan_claims(free, self._ledger.inbox.settling(feed), now, self._settings)
         # The rest is taken at the next looks: a look that takes too long is cut off by Dagster.
         for entry in plan.take[:_MOST_PER_LOOK]:
             try:
@@ -222,7 +223,7 @@ class Inbox:
                 continue
             if upload is not None:
                 look.taken.append(upload)
-        self._ledger.replace_settling(feed, plan.settling)
+        self._ledger.inbox.replace_settling(feed, plan.settling)
         look.settling = len(plan.settling)
         listing.notices.extend(_unstable(plan.settling_longer_than(self._settings, now)))
 

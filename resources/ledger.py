@@ -9,15 +9,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from nika_pipelines.intake import names
-from nika_pipelines.intake.listing import Notice
-from nika_pipelines.intake.planner import Seen
 from nika_pipelines.intake.states import (
     CLAIMED_STATES,
     FINAL_STATES,
@@ -27,18 +24,12 @@ from nika_pipelines.intake.states import (
 )
 from resources import ledger_queries as queries
 from resources import ledger_tables as tables
+from resources.clock import utc_now
+from resources.inbox_memory import InboxMemory
 from resources.ledger_migrations import LedgerVersionError, migrate
 from resources.ledger_tables import SCHEMA_VERSION
 
-__all__ = [
-    "Ledger",
-    "LedgerVersionError",
-    "RecordedError",
-    "UploadIdTakenError",
-    "later",
-    "open_ledger",
-    "utc_now",
-]
+__all__ = ["Ledger", "LedgerVersionError", "RecordedError", "UploadIdTakenError", "open_ledger"]
 
 
 class UploadIdTakenError(RuntimeError):
@@ -54,11 +45,6 @@ class RecordedError:
     upload_id: str | None
     code: str
     message: str
-
-
-def utc_now() -> str:
-    """The present moment as ISO 8601 UTC text with microseconds, which sorts as time does."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Ledger:
@@ -79,6 +65,7 @@ class Ledger:
         # Readers wait for nobody; whoever writes takes the write lock before reading.
         self._reading = self._engine.execution_options(nika_reads=True)
         self._prepare()
+        self.inbox = InboxMemory(self._engine, self._reading)
 
     # ---- reading
 
@@ -415,74 +402,6 @@ class Ledger:
             ).mappings()
             return [_upload(row) for row in rows]
 
-    # ---- what the inbox looked like
-
-    def settling(self, feed: str) -> dict[str, Seen]:
-        """Files that were seen in a feed's folder and are not stable yet, by path."""
-        with self._reading.connect() as connection:
-            rows = (
-                connection.execute(
-                    sa.select(tables.sightings).where(tables.sightings.c.feed == feed)
-                )
-                .mappings()
-                .all()
-            )
-        seen = [
-            Seen(
-                names.path_from_text(row["path"]),
-                row["fingerprint"],
-                row["unchanged_since"],
-                row["first_seen"],
-            )
-            for row in rows
-        ]
-        return {one.path: one for one in seen}
-
-    def replace_settling(self, feed: str, settling: Iterable[Seen]) -> None:
-        """Remember exactly these files of a feed as not stable yet."""
-        rows = [
-            vars(one) | {"path": names.path_to_text(one.path), "feed": feed} for one in settling
-        ]
-        with self._engine.begin() as connection:
-            connection.execute(tables.sightings.delete().where(tables.sightings.c.feed == feed))
-            if rows:
-                connection.execute(tables.sightings.insert(), rows)
-
-    def notices(self) -> list[Notice]:
-        """What lies in the inbox and cannot be taken, oldest first."""
-        query = sa.select(tables.notices).order_by(tables.notices.c.first_seen)
-        with self._reading.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [
-            Notice(names.path_from_text(row["path"]), row["code"], row["message"]) for row in rows
-        ]
-
-    def replace_notices(self, feed: str, notices: Iterable[Notice]) -> list[Notice]:
-        """Remember exactly these notices of a feed and return those that are new."""
-        now = utc_now()
-        wanted = {(names.path_to_text(one.path), one.code): one for one in notices}
-        with self._engine.begin() as connection:
-            query = sa.select(tables.notices).where(tables.notices.c.feed == feed)
-            rows = connection.execute(query).mappings().all()
-            known = {(row["path"], row["code"]): row for row in rows}
-            if known.keys() == wanted.keys():
-                return []
-            connection.execute(tables.notices.delete().where(tables.notices.c.feed == feed))
-            noted = [
-                {
-                    "feed": feed,
-                    "path": path,
-                    "code": code,
-                    "message": notice.message,
-                    "first_seen": known[path, code]["first_seen"] if (path, code) in known else now,
-                    "last_seen": now,
-                }
-                for (path, code), notice in wanted.items()
-            ]
-            if noted:
-                connection.execute(tables.notices.insert(), noted)
-        return [notice for key, notice in wanted.items() if key not in known]
-
     # ---- errors
 
     def record_error(
@@ -539,12 +458,6 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
-
-
-def later(seconds: float) -> str:
-    """ISO 8601 UTC text of the moment so many seconds from now."""
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _configure_connection(connection: Any, _record: Any) -> None:

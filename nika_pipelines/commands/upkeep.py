@@ -173,7 +173,7 @@ def _ledger_checks(settings: "Settings") -> "list[Check]":
 
     try:
         with open_ledger(path) as ledger:
-            notices = [(notice.path, notice.message) for notice in ledger.notices()]
+            notices = [(notice.path, notice.message) for notice in ledger.inbox.notices()]
             reading = LedgerReading(ledger.uploads(), notices, ledger.get)
             return [soundness, *check_uploads(settings, reading)]
     except LedgerVersionError as error:

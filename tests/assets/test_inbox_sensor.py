@@ -90,7 +90,7 @@ def test_odd_things_in_the_inbox_are_skipped_with_a_notice(light_project: Projec
     put(light_project, "line\nbreak.csv")
     (request,) = requests_of(light_project)
     assert "line_break" in (request.partition_key or "")
-    assert {notice.code for notice in light_project.workspace.ledger.notices()} == {
+    assert {notice.code for notice in light_project.workspace.ledger.inbox.notices()} == {
         "LINK",
         "NOT_A_FILE",
     }

@@ -19,7 +19,7 @@ from nika_pipelines.operations.balance import LedgerReading, misplaced
 from nika_pipelines.sensors import inbox_sensor
 from resources import archive
 from resources.archive import StillBeingWrittenError
-from resources.ledger import Ledger
+from resources.inbox_memory import InboxMemory
 
 
 def look(project: Project) -> dg.SensorResult | dg.SkipReason:
@@ -212,7 +212,7 @@ def test_a_standing_companion_gets_no_notice_but_one_that_never_had_a_file_does(
     light_project.arrive(sales_csv=CLEAN)
     monkeypatch.setattr(listing._Files, "_is_old", lambda _self, _changed: True)
     light_project.workspace.inbox.look("tables")
-    notices = light_project.workspace.ledger.notices()
+    notices = light_project.workspace.ledger.inbox.notices()
     assert [(Path(one.path).name, one.code) for one in notices] == [
         ("typo.nika.yaml", "COMPANION_ALONE")
     ]
@@ -227,7 +227,7 @@ def test_a_look_without_room_or_ledger_is_a_skipped_one(
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "replace_settling", full)
+        patch.setattr(InboxMemory, "replace_settling", full)
         answer = look(light_project)
     assert isinstance(answer, dg.SkipReason)
     assert "disk is full" in (answer.skip_message or "")

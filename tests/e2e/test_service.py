@@ -162,7 +162,7 @@ def test_a_copied_file_is_taken_and_a_bad_one_beside_it_is_quarantined(service: 
     (reason,) = (service.data / "quarantine").glob("bad-*/reason.json")
     assert json.loads(reason.read_text())["error_code"] == "MAGIC_MISMATCH"
     with open_ledger(service.data / "ledger.sqlite") as ledger:
-        assert [notice.code for notice in ledger.notices()] == ["LINK"]
+        assert [notice.code for notice in ledger.inbox.notices()] == ["LINK"]
     (inbox / "link.csv").unlink()
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from nika_pipelines.intake.listing import Notice
 from nika_pipelines.intake.planner import Seen
 from nika_pipelines.intake.states import Upload, UploadState
+from resources.clock import utc_now
 from resources.ledger import (
     Ledger,
     LedgerVersionError,
     UploadIdTakenError,
     open_ledger,
-    utc_now,
 )
 
 
@@ -99,19 +99,19 @@ def test_a_dead_run_charges_only_the_upload_in_work(
 
 def test_notices_are_new_once(ledger: Ledger) -> None:
     notice = Notice("/inbox/\udcff", "LINK", "no links")
-    assert ledger.replace_notices("tables", [notice]) == [notice]
-    assert ledger.replace_notices("tables", [notice]) == []
-    assert ledger.notices() == [notice]
-    ledger.replace_notices("tables", [])
-    assert ledger.notices() == []
+    assert ledger.inbox.replace_notices("tables", [notice]) == [notice]
+    assert ledger.inbox.replace_notices("tables", [notice]) == []
+    assert ledger.inbox.notices() == [notice]
+    ledger.inbox.replace_notices("tables", [])
+    assert ledger.inbox.notices() == []
 
 
 def test_feeds_do_not_wipe_each_others_notices(ledger: Ledger) -> None:
     tables, images = Notice("/inbox/tables/a", "LINK", "x"), Notice("/inbox/images/b", "LINK", "x")
-    ledger.replace_notices("tables", [tables])
-    ledger.replace_notices("images", [images])
-    assert ledger.replace_notices("tables", [tables]) == []
-    assert ledger.notices() == [tables, images]
+    ledger.inbox.replace_notices("tables", [tables])
+    ledger.inbox.replace_notices("images", [images])
+    assert ledger.inbox.replace_notices("tables", [tables]) == []
+    assert ledger.inbox.notices() == [tables, images]
 
 
 def test_an_upload_is_in_the_hands_of_one_living_run(ledger: Ledger) -> None:
@@ -140,8 +140,8 @@ def test_a_later_upload_is_never_the_original_of_an_earlier_one(ledger: Ledger) 
 
 def test_settling_files_are_remembered_whatever_their_name(ledger: Ledger) -> None:
     seen = Seen("/inbox/\udcff", "1:2:3:4", 1.5, 0.5)
-    ledger.replace_settling("tables", [seen])
-    assert ledger.settling("tables") == {seen.path: seen}
+    ledger.inbox.replace_settling("tables", [seen])
+    assert ledger.inbox.settling("tables") == {seen.path: seen}
 
 
 def test_errors_are_found_by_their_time(ledger: Ledger) -> None:
