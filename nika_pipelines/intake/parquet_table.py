@@ -14,6 +14,7 @@ from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
 from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.gate import SUPPORTED
+from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.records import (
     REJECT_COLUMNS,
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
-_LONGEST_INTEGER_DECIMAL = 18
+_INTEGER_DIGITS = 18
+_FLOAT_DIGITS = 15
+"""Every decimal with as many significant digits is told apart as a double, and reads back."""
+_COLUMNS_TOLD = 10
 _LONG_ROWS = "nika_long_rows"
 
 
@@ -51,15 +55,27 @@ class _Column:
         return f"c{self.place}"
 
     @property
+    def is_decimal(self) -> bool:
+        return _is_decimal(self.stored)
+
+    @property
     def text(self) -> str:
         """The SQL expression of the cell as text."""
         cell, stored = self.cell, self.stored
-        if self.type == "float" and not stored.startswith("DECIMAL"):
+        if self.is_decimal and self.type == "integer":
+            return f"{cell}::BIGINT::VARCHAR"
+        if self.is_decimal and self.type == "float":
+            # Through text, which is read as the nearest double whatever the scale.
+            return f"{cell}::VARCHAR::DOUBLE::VARCHAR"
+        if self.type == "float":
             # Through DOUBLE, whose shortest text reads back as the same number.
             return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {cell}::DOUBLE::VARCHAR END"
         if self.type == "timestamp" and ("ZONE" in stored or "TZ" in stored):
             # Nanoseconds with a zone have no cast but that to text.
             return f"({cell}::VARCHAR::TIMESTAMPTZ AT TIME ZONE 'UTC')::VARCHAR"
+        if stored == "TIMESTAMP_NS":
+            # A cast would round, which may be another day.
+            return f"regexp_replace({cell}::VARCHAR, '([.][0-9]{{6}})[0-9]+', '\\1')"
         if self.type == "timestamp":
             return f"{cell}::TIMESTAMP::VARCHAR"
         if stored.endswith("]") or stored.startswith(_NESTED):
@@ -87,13 +103,20 @@ def read_parquet_file(
             names, changes = unique_names(source_names, settings.max_header_characters)
             listed = ", ".join(f"c{place}" for place in range(len(names)))
             scan = f"{_scan(source)} AS t({listed})"
-            columns = [_column(con, scan, place, kind) for place, kind in enumerate(stored)]
+            columns = [
+                _Column(place, kind, _kept_type(con, scan, place, kind))
+                for place, kind in enumerate(stored)
+            ]
         with timed(clock, "parse"):
             rejected = _write_rejects(con, scan, columns, names, out[1], settings)
             accepted = _write(con, scan, columns, names, out[0], rejected)
         if accepted + rejected != rows:
             raise _damaged(f"it promises {rows:,} rows and holds {accepted + rejected:,}")
-        warnings = _not_finite(con, scan, columns)
+        warnings = [
+            *_not_finite(con, scan, columns),
+            *_long_decimals(columns, names),
+            *_cut_nanoseconds(con, scan, columns, names),
+        ]
     if not accepted:
         raise UploadRejected("NO_DATA_ROWS", "No row of the Parquet file can be taken.")
     if changes:
@@ -151,10 +174,6 @@ def _described(
     return rows, [str(row[0]) for row in described], [str(row[1]) for row in described]
 
 
-def _column(con: "DuckDBPyConnection", scan: str, place: int, stored: str) -> _Column:
-    return _Column(place, stored, _kept_type(con, scan, place, stored))
-
-
 def _kept_type(con: "DuckDBPyConnection", scan: str, place: int, stored: str) -> ColumnType:
     """The type that a column keeps; what tables have no type for becomes text."""
     simple: dict[str, ColumnType] = {
@@ -168,13 +187,41 @@ def _kept_type(con: "DuckDBPyConnection", scan: str, place: int, stored: str) ->
         return simple[stored]
     if stored.startswith("TIMESTAMP") and not stored.endswith("]"):
         return "timestamp"
-    if stored.startswith("DECIMAL") and not stored.endswith("]"):
-        width, scale = (int(part) for part in stored[8:-1].split(","))
-        return "integer" if scale == 0 and width <= _LONGEST_INTEGER_DECIMAL else "float"
+    if _is_decimal(stored):
+        return _decimal_type(con, scan, f"c{place}", stored)
     if stored == "UBIGINT":
-        row = con.execute(f"SELECT max(c{place}) <= {2**63 - 1} FROM {scan}").fetchone()
-        return "integer" if row and row[0] else "text"
+        row = con.execute(f"SELECT max(c{place}) > {2**63 - 1} FROM {scan}").fetchone()
+        return "text" if row and row[0] else "integer"
     return "text"
+
+
+def _is_decimal(stored: str) -> bool:
+    return stored.startswith("DECIMAL") and not stored.endswith("]")
+
+
+def _decimal_type(con: "DuckDBPyConnection", scan: str, cell: str, stored: str) -> ColumnType:
+    """The type that holds every value of a decimal column exactly; text if no number does.
+
+    Decimals with places behind the point are whole numbers only where a float would not do: in the
+    next file they may have a fraction.
+    """
+    width, scale = (int(part) for part in stored[8:-1].split(","))
+    if scale == 0 and width <= _INTEGER_DIGITS:
+        return "integer"
+    if scale and width <= _FLOAT_DIGITS:
+        return "float"
+    row = con.execute(
+        f"SELECT max(strlen(trim(translate({cell}::VARCHAR, '-.', ''), '0'))), "
+        f"max(strlen(translate(split_part({cell}::VARCHAR, '.', 1), '-', ''))), "
+        f"count_if(regexp_matches({cell}::VARCHAR, '[.].*[1-9]')) FROM {scan}"
+    ).fetchone()
+    significant, whole, fractions = (int(count or 0) for count in row or (0, 0, 0))
+    fits_integer = not fractions and whole <= _INTEGER_DIGITS
+    if scale == 0 and fits_integer:
+        return "integer"
+    if significant <= _FLOAT_DIGITS:
+        return "float"
+    return "integer" if fits_integer else "text"
 
 
 def _write(
@@ -251,6 +298,44 @@ def _not_finite(
     return [IntakeWarning(WarningCode.FORMAT_MISMATCH, text)]
 
 
+def _long_decimals(columns: list[_Column], names: list[str]) -> list[IntakeWarning]:
+    """Tell of decimals that stay text, because no number of a table holds all their digits."""
+    kept = [names[one.place] for one in columns if one.is_decimal and one.type == "text"]
+    if not kept:
+        return []
+    text = (
+        f"Decimals with more digits than a number can hold stay text, digit by digit: "
+        f"{_listed(kept)}. They get no statistics of their values; where {_FLOAT_DIGITS} digits "
+        "are enough, write them as floats."
+    )
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH.value, text)]
+
+
+def _cut_nanoseconds(
+    con: "DuckDBPyConnection", scan: str, columns: list[_Column], names: list[str]
+) -> list[IntakeWarning]:
+    """Tell of time stamps that lose digits: those of a table have microseconds."""
+    count, cut = 0, []
+    for some in _slices([one for one in columns if one.stored.endswith("_NS")]):
+        tests = ", ".join(
+            f"count_if(regexp_matches({one.cell}::VARCHAR, '[.][0-9]{{6}}[0-9]*[1-9]'))"
+            for one in some
+        )
+        row = con.execute(f"SELECT {tests} FROM {scan}").fetchone() or ()
+        count += sum(row)
+        cut += [names[one.place] for one, lossy in zip(some, row, strict=True) if lossy]
+    if not cut:
+        return []
+    text = f"Time stamps were cut to microseconds: {count:,} in {_listed(cut)}."
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH.value, text)]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _COLUMNS_TOLD
+    shown = ", ".join(map(repr, names[:_COLUMNS_TOLD]))
+    return f"{shown} and {more:,} more columns" if more > 0 else shown
+
+
 @contextmanager
 def _damage_told(settings: Settings) -> Iterator[None]:
     """Turn what DuckDB says about a damaged file into a refusal."""
@@ -280,4 +365,5 @@ def _damaged(problem: str) -> UploadRejected:
         "UNSUPPORTED_FORMAT",
         f"The Parquet file is damaged: {problem}.",
         {"detected": "damaged parquet", "supported_formats": SUPPORTED},
+        COPY_AGAIN,
     )

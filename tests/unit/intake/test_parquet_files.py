@@ -86,6 +86,65 @@ def test_stated_types_are_kept_and_values_survive_exactly(tmp_path: Path) -> Non
     assert not report.rejects_by_code
 
 
+def decimals(values: list[str | None], width: int, scale: int) -> pa.Array:
+    cells = [None if value is None else Decimal(value) for value in values]
+    return pa.array(cells, pa.decimal128(width, scale))
+
+
+@pytest.mark.parametrize(
+    "values, width, scale, kind, read_back",
+    [
+        (["123456789012345678", "-5"], 30, 0, "integer", [123456789012345678, -5]),
+        (["999999999999999999"], 38, 0, "integer", [10**18 - 1]),
+        (["123456789012345678.00"], 38, 2, "integer", [123456789012345678]),
+        (["5.00", "7.00"], 38, 2, "float", [5.0, 7.0]),
+        (["0.1", "1234567890123.45", None], 38, 20, "float", [0.1, 1234567890123.45, None]),
+        (["1" + "0" * 30], 38, 0, "float", [1e30]),
+        (["0." + "0" * 33 + "15"], 38, 37, "float", [1.5e-34]),
+        ([None], 38, 3, "float", [None]),
+        (["1234567890123456789"], 38, 0, "text", ["1234567890123456789"]),
+        (
+            ["12345678901234567.01", "-12345678901234567.02", "1.5"], 38, 2, "text",
+            ["12345678901234567.01", "-12345678901234567.02", "1.50"],
+        ),
+    ],
+)  # fmt: skip
+def test_decimals_keep_every_digit(
+    tmp_path: Path, values: list[str | None], width: int, scale: int, kind: str, read_back: Any
+) -> None:
+    columns = {"v": decimals(values, width, scale), "n": list(range(len(values)))}
+    report, rows = taken_in(stored(tmp_path, columns), tmp_path)
+
+    assert report.columns[0].type == kind
+    assert [row[0] for row in rows] == read_back
+    assert not report.rejects_by_code
+    told = [one.message for one in report.warnings if one.code == "FORMAT_MISMATCH"]
+    assert ["'v'" in message for message in told] == [True] * (kind == "text")
+
+
+def test_unsigned_integers_that_fit_are_integers(tmp_path: Path) -> None:
+    columns = {
+        "u": pa.array([2**63 - 1, None], pa.uint64()),
+        "n": pa.array([None] * 2, pa.uint64()),
+    }
+    table = read(stored(tmp_path, columns), tmp_path)
+    assert table.own_types == {"u": "integer", "n": "integer"}
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_nanoseconds_that_are_cut_off_are_told(tmp_path: Path, zone: str | None) -> None:
+    kind = pa.timestamp("ns", zone)
+    columns = {
+        "fine": pa.array([1_700_000_000_123_456_789, None, 1_700_000_000_123_456_000], kind),
+        "coarse": pa.array([1_700_000_000_123_456_000] * 3, kind),
+    }
+    report, rows = taken_in(stored(tmp_path, columns), tmp_path)
+
+    assert rows[0][0] == datetime(2023, 11, 14, 22, 13, 20, 123456)
+    (message,) = [one.message for one in report.warnings if one.code == "FORMAT_MISMATCH"]
+    assert message == "Time stamps were cut to microseconds: 1 in 'fine'."
+
+
 def test_what_tables_have_no_type_for_becomes_text(tmp_path: Path) -> None:
     columns = {
         "list": [[1, 2], None],
