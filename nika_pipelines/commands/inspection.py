@@ -72,18 +72,25 @@ def _inspect(source: Path, out: Path, settings: "Settings") -> None:
         inspect(source, source.name, out, settings, options)
 
 
-def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None:
-    from nika_pipelines.commands.outcomes import advice_for
+def _how_read(intake: dict[str, Any]) -> str:
+    """Encoding and delimiter, as far as the format has them: a workbook has neither."""
+    said = [
+        f"{name} {plain(value if name == 'encoding' else repr(value))}"
+        for name in ("encoding", "delimiter")
+        if (value := intake[name]) is not None
+    ]
+    others = [repr(one["name"]) for one in intake["other_tables"]]
+    said += [f"beside the other sheets {plain(', '.join(others))}"] if others else []
+    return f"; {', '.join(said)}" if said else ""
 
+
+def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None:
     if intake["status"] != "accepted":
         code = intake["error_code"]
         console.print(f"[yellow]{plain(code)}[/]: {plain(intake['message'])}", soft_wrap=True)
-        console.print(advice_for(code), soft_wrap=True)
+        console.print(plain(intake["advice"]), soft_wrap=True)
         return
-    console.print(
-        f"{intake['n_rows']:,} rows, {intake['n_columns']:,} columns;"
-        f" encoding {plain(intake['encoding'])}, delimiter {plain(repr(intake['delimiter']))}"
-    )
+    console.print(f"{intake['n_rows']:,} rows, {intake['n_columns']:,} columns{_how_read(intake)}")
     for column in intake["columns"]:
         console.print(
             f"  {plain(column['name'])}: {plain(column['type'])}, {plain(column['semantic_type'])}",

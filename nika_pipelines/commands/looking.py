@@ -10,7 +10,7 @@ from nika_pipelines.commands.ledgers import listed_uploads, opened_ledger
 from nika_pipelines.commands.lookup import find_upload
 from nika_pipelines.commands.outcomes import (
     Outcome,
-    advice_for,
+    advice_of,
     number,
     outcome_of,
     read_document,
@@ -85,7 +85,7 @@ def _full_record(outcome: Outcome, history: list[tuple[UploadState, str]]) -> di
             "metrics": result.get("metrics"),
             "findings": _top_findings(result),
             "warnings": result.get("warnings"),
-            "advice": advice_for(outcome.upload.error_code) or None,
+            "advice": advice_of(outcome) or None,
             "details": reason.get("details"),
         }
     )
@@ -236,9 +236,9 @@ def _print_error(outcome: Outcome, console: "Console") -> None:
     console.print(
         f"\n[bold]{title}[/]  {plain(upload.error_code)}: {plain(upload.message)}", soft_wrap=True
     )
-    advice = advice_for(upload.error_code)
+    advice = advice_of(outcome)
     if advice:
-        console.print(f"[bold]Advice[/]   {advice}", soft_wrap=True)
+        console.print(f"[bold]Advice[/]   {plain(advice)}", soft_wrap=True)
     if outcome.reason is not None:
         console.print(f"[bold]Kept in[/]  {plain(outcome.reason.parent)}", soft_wrap=True)
 

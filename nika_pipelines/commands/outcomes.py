@@ -150,9 +150,11 @@ def number(value: object, form: str, missing: str = "-") -> str:
     return form.format(value) if isinstance(value, int | float) else missing
 
 
-def advice_for(code: str | None) -> str:
-    """What the user can do about an error code; empty for an unknown one."""
-    return FILE_CODES[code].advice if code in FILE_CODES else ""
+def advice_of(outcome: Outcome) -> str:
+    """What the user can do about a refusal or a failure; empty if there was none."""
+    told = read_document(outcome.reason).get("advice")
+    code = outcome.upload.error_code
+    return str(told) if told else FILE_CODES[code].advice if code in FILE_CODES else ""
 
 
 def _print_reason(outcome: Outcome, console: "Console") -> None:
@@ -160,7 +162,7 @@ def _print_reason(outcome: Outcome, console: "Console") -> None:
     parts = [f"[bold]{plain(upload.original_name)}[/]: {plain(upload.error_code)}"]
     if upload.message:
         parts.append(plain(upload.message))
-    parts.append(advice_for(upload.error_code))
+    parts.append(plain(advice_of(outcome)))
     if outcome.reason is not None:
         parts.append(f"Kept in {plain(outcome.reason.parent)}")
     console.print("\n  ".join(part for part in parts if part), soft_wrap=True)

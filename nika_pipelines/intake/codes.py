@@ -57,7 +57,9 @@ FILE_CODES: dict[str, FileCode] = {
         422, "Too many rows have another number of cells than the header. Check the delimiter."
     ),
     "CONTRACT_BROKEN": FileCode(
-        422, "Mend the file, its contract in data/contracts or its sidecar, then `nika retry ID`."
+        422,
+        "Mend the file and drop it again; or mend its contract in data/contracts or its sidecar, "
+        "then `nika retry ID`.",
     ),
     "UNSTABLE": FileCode(422, "The file kept changing while it was read. Drop the finished file."),
     "TIMEOUT": FileCode(422, "Reading took too long. Split the file, or raise the time limit."),
@@ -108,8 +110,8 @@ WARNING_ADVICE: dict[WarningCode, str] = {
     "in a spreadsheet program.",
     WarningCode.AMBIGUOUS_DATE: "State the order of day and month in the contract; the dates fit "
     "both.",
-    WarningCode.FORMAT_MISMATCH: "Mend the cells or lines that the warning names: they are unlike "
-    "the others.",
+    WarningCode.FORMAT_MISMATCH: "Look at the cells, lines or sheets that the warning names: they "
+    "are unlike the others, or were left out.",
     WarningCode.RENAMED_COLUMNS: "Give every column its own name in the header; some were renamed.",
     WarningCode.DIALECT_UNSURE: "Compare a few rows with the original: the delimiter had to be "
     "guessed.",
@@ -144,11 +146,13 @@ class UploadRejected(Exception):
         code: a key of `FILE_CODES`.
         message: what is wrong, for people, with line and column where known.
         details: for machines; may hold ``detected``, ``limit``, ``supported_formats``.
+        remedy: what to do in this very case, where that says more than the advice of the code.
     """
 
     code: str
     message: str
     details: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""
 
     def __post_init__(self) -> None:
         if self.code not in FILE_CODES:
@@ -163,4 +167,4 @@ class UploadRejected(Exception):
     @property
     def advice(self) -> str:
         """What the user can do about it."""
-        return FILE_CODES[self.code].advice
+        return self.remedy or FILE_CODES[self.code].advice

@@ -117,6 +117,7 @@ def quarantined_document(error: UploadRejected) -> dict[str, Any]:
         "status": "quarantined",
         "error_code": error.code,
         "message": error.message,
+        "advice": error.advice,
         **unknown,
         "columns": [],
         "rejects": [],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.remedies import content_in_words, remedy_for
 from nika_pipelines.settings import Settings
 
 HEAD_BYTES = 65_536
@@ -51,6 +52,7 @@ _FEW_CONTROLS = 3
 PADDING_NULS = 64
 MAX_NUL_SHARE = 0.01
 _JSON_BYTES = 8_000_000
+_XLS_PARTS = {"Workbook", "Book"}
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -113,7 +115,7 @@ def check_gate(path: Path, filename: str, settings: Settings) -> Shape:
     if shape == "workbook":
         _check_workbook(extension, detected, path)
     elif detected != _MAGIC_OF.get(extension):
-        raise _mismatch(extension, detected)
+        raise _mismatch(extension, detected, path)
     return shape
 
 
@@ -175,13 +177,27 @@ def not_text(share: float) -> UploadRejected:
     )
 
 
-def _mismatch(extension: str, detected: str | None) -> UploadRejected:
-    content = detected or "text or unknown"
+def mismatch(extension: str, detected: str) -> UploadRejected:
+    """The refusal of a file whose content is another format than its extension says."""
     return UploadRejected(
         "MAGIC_MISMATCH",
-        f"The name says {extension[1:]}, but the content is {content}.",
-        {"detected": detected or "text", "supported_formats": SUPPORTED},
+        f"The name says {extension[1:]}, but the content is {content_in_words(detected)}.",
+        {"detected": detected, "supported_formats": SUPPORTED},
+        remedy_for(detected, extension),
     )
+
+
+def _mismatch(extension: str, detected: str | None, path: Path) -> UploadRejected:
+    """Look into containers: a workbook is an archive, or an OLE2 container."""
+    if detected == "zip":
+        from nika_pipelines.intake.spreadsheet import archive_kind
+
+        return mismatch(extension, archive_kind(path))
+    if detected == "ole2":
+        from nika_pipelines.intake.ole_directory import ole_names
+
+        return mismatch(extension, "xls" if ole_names(path) & _XLS_PARTS else "ole2")
+    return mismatch(extension, detected or "text")
 
 
 def _check_workbook(extension: str, detected: str | None, path: Path) -> None:
@@ -195,11 +211,12 @@ def _check_workbook(extension: str, detected: str | None, path: Path) -> None:
                 "UNSUPPORTED_FORMAT",
                 "The workbook is protected by a password.",
                 {"detected": "encrypted", "supported_formats": SUPPORTED},
+                "Save the workbook without a password.",
             )
-        if names & {"Workbook", "Book"} and extension != ".xls":
-            raise _mismatch(extension, "xls")
+        if names & _XLS_PARTS and extension != ".xls":
+            raise mismatch(extension, "xls")
     if detected != _MAGIC_OF.get(extension, "zip"):
-        raise _mismatch(extension, detected)
+        raise _mismatch(extension, detected, path)
 
 
 def _check_json(extension: str, head: bytes, path: Path) -> None:
@@ -213,7 +230,7 @@ def _check_json(extension: str, head: bytes, path: Path) -> None:
         return
     if not start and path.stat().st_size <= len(head):
         raise UploadRejected("EMPTY_FILE", "The file holds only white space.")
-    raise _mismatch(extension, detect_format(head, path))
+    raise _mismatch(extension, detect_format(head, path), path)
 
 
 def _is_json(text: bytes, path: Path) -> bool:

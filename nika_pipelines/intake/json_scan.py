@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import check_time
 from nika_pipelines.intake.gate import SUPPORTED
+from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -276,6 +277,7 @@ def broken(path: Path, place: int, problem: str) -> NoReturn:
         "UNSUPPORTED_FORMAT",
         f"The JSON document is broken in line {line:,}, column {column:,}: {problem}.",
         {"detected": "broken json", "line": line, "column": column, "supported_formats": SUPPORTED},
+        f"{COPY_AGAIN} If it was written by hand, mend the named place.",
     )
 
 

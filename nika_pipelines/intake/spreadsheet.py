@@ -17,8 +17,9 @@ from typing import Any
 
 from nika_pipelines.intake import spreadsheet_child
 from nika_pipelines.intake.codes import UploadRejected
-from nika_pipelines.intake.gate import SUPPORTED
+from nika_pipelines.intake.gate import SUPPORTED, mismatch
 from nika_pipelines.intake.ole_directory import ole_names
+from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.settings import Settings
 
 _PROLOG_BYTES = 65_536
@@ -39,6 +40,11 @@ _LANDMARKS = {
     ".ods": "content.xml",
 }
 """The part that shows what kind of workbook an archive is."""
+_REMEDIES = {
+    "encrypted": "Save the workbook without a password.",
+    "path traversal": "Save the workbook anew in a spreadsheet program.",
+    "external links": "Break the links to other workbooks (Data, Edit Links), then save it anew.",
+}
 _DECLARATION = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _ROOT = re.compile(rb"<[A-Za-z_]")
 
@@ -145,7 +151,17 @@ def check_archive(source: Path, extension: str, settings: Settings) -> None:
     except UploadRejected:
         raise
     except Exception as error:  # A hostile archive provokes zlib, struct and other errors.
-        raise _unsupported(f"The workbook is damaged: {error}"[:300], "damaged zip") from error
+        told = f"The workbook is damaged: {error}"[:300]
+        raise _unsupported(told, "damaged zip", COPY_AGAIN) from error
+
+
+def archive_kind(source: Path) -> str:
+    """What an archive is, whatever its name: ``xlsx``, ``xlsb``, ``ods`` or ``zip``."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return _kind_of(archive.namelist())
+    except Exception:  # A hostile archive provokes zlib, struct and other errors: it is none.
+        return "zip"
 
 
 def _check_ole(source: Path) -> None:
@@ -219,14 +235,13 @@ def _check_names(names: list[str], extension: str) -> None:
             raise _unsupported("The workbook links to other files.", "external links")
     if _LANDMARKS[extension] in names:
         return
+    raise mismatch(extension, _kind_of(names))
+
+
+def _kind_of(names: list[str]) -> str:
+    """The kind of workbook that an archive with these parts is, or ``zip``."""
     kinds = {part: kind[1:] for kind, part in reversed(_LANDMARKS.items())}
-    detected = next((kinds[name] for name in names if name in kinds), "zip")
-    raise UploadRejected(
-        "MAGIC_MISMATCH",
-        f"The name says {extension[1:]}, but the content is "
-        f"{'an archive of other files' if detected == 'zip' else detected}.",
-        {"detected": detected, "supported_formats": SUPPORTED},
-    )
+    return next((kinds[name] for name in names if name in kinds), "zip")
 
 
 def _check_prolog(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
@@ -279,7 +294,8 @@ def _ended(child: "subprocess.CompletedProcess[bytes]", settings: Settings) -> U
         reason = json.loads(child.stdout)["error"]
         if reason.startswith("PasswordError"):
             return _unsupported("The workbook is protected by a password.", "encrypted")
-        return _unsupported(f"The workbook cannot be read: {reason}", "damaged workbook")
+        told = f"The workbook cannot be read: {reason}"
+        return _unsupported(told, "damaged workbook", COPY_AGAIN)
     if child.returncode == spreadsheet_child.TOO_MUCH_TEXT:
         return UploadRejected(
             "TOO_LARGE",
@@ -301,7 +317,6 @@ def _timeout(settings: Settings) -> UploadRejected:
     )
 
 
-def _unsupported(message: str, detected: str) -> UploadRejected:
-    return UploadRejected(
-        "UNSUPPORTED_FORMAT", message, {"detected": detected, "supported_formats": SUPPORTED}
-    )
+def _unsupported(message: str, detected: str, remedy: str = "") -> UploadRejected:
+    details = {"detected": detected, "supported_formats": SUPPORTED}
+    return UploadRejected("UNSUPPORTED_FORMAT", message, details, remedy or _REMEDIES[detected])

@@ -14,6 +14,7 @@ from typing import Protocol
 from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.deadline import allow_more_time, check_time
 from nika_pipelines.intake.gate import SUPPORTED
+from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.settings import Settings
 
 _CHUNK_BYTES = 1_048_576
@@ -95,4 +96,5 @@ def _damaged(kind: str, error: Exception) -> UploadRejected:
         "UNSUPPORTED_FORMAT",
         f"The {kind} stream is {state}: {str(error)[:200]}",
         {"detected": f"{'truncated' if cut else 'damaged'} {kind}", "supported_formats": SUPPORTED},
+        COPY_AGAIN,
     )
