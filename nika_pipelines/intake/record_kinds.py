@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Kinds = NDArray[np.uint8]
     Positions = NDArray[np.int64]
 
-TAIL_RECORDS = 12
+TAIL_RECORDS = 100
+"""How many of the last records may be found to be footer, without a word of anybody."""
 
 
 class Kind(IntEnum):

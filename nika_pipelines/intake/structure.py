@@ -1,7 +1,8 @@
-"""What the first and last records of a table are: preamble, header, names, footer.
+"""What the first records of a table are: preamble, header, names.
 
-Belongs here: everything inferred from records as lists of cells, for text and workbooks alike.
-Does not belong here: cutting bytes into records (record_scan) and types of columns.
+Belongs here: what is inferred from the first records as lists of cells, for text and workbooks alike.
+Does not belong here: cutting bytes into records (record_scan), the last records (footer) and types
+of columns.
 """
 
 import re
@@ -21,17 +22,6 @@ from nika_pipelines.settings import Settings
 Record = Sequence[str]
 _MAX_HEADER_ROWS = 3
 _BODY_SAMPLE = 100
-_FOOTER_WORDS = re.compile(
-    r"(?:grand |sub)?[\s-]*(?:total|totals|sum|summe|gesamt|gesamtsumme|insgesamt|somme|"
-    r"totale|suma|итого|合計|average|mean|count)\b[\s:]*|(?:number of|total)\s.*|\(\d+ rows?.*\)",
-    re.IGNORECASE,
-)
-
-_NOTE_WORDS = re.compile(
-    r"(?:sources?|notes?|footnotes?|quellen?|anmerkung(?:en)?|hinweise?|fuentes?|notas?|"
-    r"remarques?)\s*:",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -212,37 +202,6 @@ def unique_names(source_names: list[str], longest: int) -> tuple[list[str], list
         if name != wanted or len(source.strip()) > longest:
             changes.append(f"{place}: {name[:60]!r}")
     return names, changes
-
-
-def footer_start(rows: Sequence[Record], after_blank: Sequence[bool]) -> int:
-    """The place in the last ``rows`` from which all are footer; ``len(rows)`` when none is.
-
-    A footer row says so (total, sum, ...), or is a lone note: below a blank line, or one of several
-    below such a line, or one that says so (source, note, ...).
-    """
-    start = len(rows)
-    for place in range(len(rows) - 1, -1, -1):
-        lone = _is_lone_note(rows[place])
-        if _is_total(rows[place]) or (lone and (after_blank[place] or _names_note(rows[place]))):
-            start = place
-        elif not lone:
-            break
-    return start
-
-
-def _is_total(row: Record) -> bool:
-    filled = [cell.strip() for cell in row if cell.strip()]
-    return bool(filled) and _FOOTER_WORDS.fullmatch(filled[0]) is not None
-
-
-def _is_lone_note(row: Record) -> bool:
-    """Whether text stands alone in a row of a table of several columns."""
-    filled = [cell.strip() for cell in row if cell.strip()]
-    return len(row) > 2 and len(filled) == 1 and not is_typed(filled[0])
-
-
-def _names_note(row: Record) -> bool:
-    return _NOTE_WORDS.match("".join(row).strip()) is not None
 
 
 def is_typed(cell: str) -> bool:

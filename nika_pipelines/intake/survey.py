@@ -36,6 +36,7 @@ class TailRecord:
 
     number: int
     kind: Kind
+    line: int
     lines: int
     raw: bytes
     after_blank: bool
@@ -120,14 +121,20 @@ def survey_file(path: Path, marks: Marks, layout: Layout, settings: Settings) ->
     return survey
 
 
-def recount_footer(survey: Survey, footer_from: int) -> None:
-    """Move the last records from ``footer_from`` on to the footer."""
+def recount_footer(survey: Survey, first: TailRecord) -> None:
+    """Move the last records from ``first`` on to the footer, and forget their faults."""
     for record in survey.tail:
-        if record.number >= footer_from:
+        if record.number >= first.number:
             survey.records[record.kind] -= 1
             survey.lines[record.kind] -= record.lines
             survey.records[Kind.FOOTER] += 1
             survey.lines[Kind.FOOTER] += record.lines
+    if survey.other_table_line is not None and survey.other_table_line >= first.line:
+        survey.other_table_line = None
+    if survey.other_run_line >= first.line:
+        survey.longest_other_run = 0
+    for kind, found in survey.first_bad.items():
+        survey.first_bad[kind] = [bad for bad in found if bad.line < first.line]
 
 
 def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool) -> bool:
@@ -245,6 +252,7 @@ def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> Non
     import numpy as np
 
     filled = np.flatnonzero(piece.kinds != Kind.BLANK)[-(survey.tail.maxlen or TAIL_RECORDS) :]
+    lines = piece.line_numbers()
     for place in filled.tolist():
         start, end = int(piece.cut.starts[place]), int(piece.ends[place])
         blank = bool(piece.kinds[place - 1] == Kind.BLANK) if place else blank_before
@@ -252,6 +260,7 @@ def _remember_tail(survey: Survey, piece: Classified, blank_before: bool) -> Non
             TailRecord(
                 number=piece.first_number + place,
                 kind=Kind(int(piece.kinds[place])),
+                line=int(lines[place]),
                 lines=int(piece.cut.lines[place]),
                 raw=piece.block[start : min(end, start + 65_536)],
                 after_blank=blank,

@@ -54,6 +54,16 @@ def test_a_told_delimiter_of_up_to_eight_characters_cuts(
     assert table.dialect.delimiter == delimiter
 
 
+def test_a_wide_table_gets_its_long_delimiter_back(tmp_path: Path) -> None:
+    width = 320
+    rows = "||".join(["x"] * (width - 1)) + '||"a||b"\n'
+
+    table = read(tmp_path, ("||".join(f"c{n}" for n in range(width)) + "\n" + rows * 3).encode())
+
+    assert table.dialect.delimiter == "||"
+    assert [row[-1] for row in rows_of(table)] == ["a||b"] * 3
+
+
 def test_the_only_delimiter_may_be_told_to_be_the_quote(tmp_path: Path) -> None:
     table = read(tmp_path, b"word\n,a,\nb\n,c,\n", quotechar=",")
 
@@ -155,7 +165,7 @@ def test_told_footer_rows_leave_the_data(tmp_path: Path) -> None:
 
     table = read(tmp_path, content, footer_rows=2)
 
-    assert table.footer == [["see page 4", "ok"], ["end", "of"]]
+    assert table.footer == [["see page 4", "ok"], ["end", "of,file"]]
     assert (table.footer_rows, table.balance.footer, len(rows_of(table))) == (2, 2, 20)
 
 
