@@ -26,6 +26,9 @@ _EXPRESSIONS_PER_WHOLE_SCAN = 60
 """Fewer over a large table, which several threads scan: each thread has vectors of its own for
 every expression (200 expressions took 160 MB). A column is still read in one or two scans."""
 
+_SAMPLE_BYTES = 24_000_000
+"""Cells of this many bytes are sampled at most: the engine holds several copies of them at once."""
+
 TALL_ROWS = 2_000
 """Up to these rows the cells of all columns are counted as rows of one: an expression takes half a
 millisecond to prepare, which for many columns is far more than it takes to run."""
@@ -78,7 +81,12 @@ class ColumnCounts:
     """
 
     def __init__(
-        self, con: "DuckDBPyConnection", source: str, rows: int, columns: Mapping[int, str]
+        self,
+        con: "DuckDBPyConnection",
+        source: str,
+        rows: int,
+        columns: Mapping[int, str],
+        size: int = 0,
     ) -> None:
         """Draw the sample.
 
@@ -87,13 +95,16 @@ class ColumnCounts:
             source: the FROM item of the text table (`rows_of`).
             rows: how many they are.
             columns: names by position.
+            size: bytes of their cells, if known; of very long cells fewer are sampled.
         """
         self._con = con
         self._source = source
         self._columns = columns
-        step = -(-rows // SAMPLE_ROWS)
+        step = max(-(-rows // SAMPLE_ROWS), -(-size // _SAMPLE_BYTES))
         self.is_sampled = step > 1
-        self._is_tall = 0 < rows <= TALL_ROWS and len(columns) >= _FEWEST_TALL_COLUMNS
+        self._is_tall = (
+            not self.is_sampled and 0 < rows <= TALL_ROWS and len(columns) >= _FEWEST_TALL_COLUMNS
+        )
         if self._is_tall:
             self._stack()
             return
@@ -161,8 +172,8 @@ class ColumnCounts:
         for (position, what), expression in wanted.items():
             of_column[position][what] = _CELL_NAME.sub(_of_column_0, expression)
         alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for position, expressions in of_column.items():
-            alike[tuple(expressions.values())].append(position)
+        for position, asked in of_column.items():
+            alike[tuple(asked.values())].append(position)
         found: dict[Key, Any] = {}
         for expressions, positions in alike.items():
             query = (

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _MIN_LINE_SIZE = 2_000_000
 _GROUP_BYTES = 8_000_000
+_MOST_VECTOR_BYTES = 40_000_000
+_VECTOR_ROWS = 2_048
+"""DuckDB reads so many records at once, however long they are."""
 _FEWEST_GROUP_ROWS, _MOST_GROUP_ROWS = 2_048, 122_880
 
 
@@ -91,8 +94,18 @@ def _is_regular(survey: Survey, reading: Reading) -> bool:
     one_line_end = survey.lone_carriage_ends == 0 and (
         survey.carriage_ends == 0 or survey.carriage_ends >= survey.total - 1
     )
-    narrow = reading.layout.width <= WIDE_COLUMNS
-    return one_line_end and narrow and not survey.irregular and reading.stand_in is None
+    return (
+        one_line_end
+        and not _is_big(survey, reading)
+        and not survey.irregular
+        and reading.stand_in is None
+    )
+
+
+def _is_big(survey: Survey, reading: Reading) -> bool:
+    """Whether the records are too wide or too long for DuckDB to read within its memory."""
+    together = min(reading.path.stat().st_size, _VECTOR_ROWS * survey.longest)
+    return reading.layout.width > WIDE_COLUMNS or together > _MOST_VECTOR_BYTES
 
 
 def _read_as_it_is(
@@ -121,7 +134,7 @@ def _read_copy(
             out.write(canonical_bytes(piece, reading.marks))
             _insert_lines(connection, piece)
             insert_rejects(connection, piece, reading.layout.width)
-    if reading.layout.width > WIDE_COLUMNS:
+    if _is_big(survey, reading):
         _read_wide(connection, reading, survey, copy, target)
         return
     source = _csv_scan(copy, reading, survey, skip=0, strict=False)
@@ -136,7 +149,7 @@ def _read_wide(
     copy: Path,
     target: Path,
 ) -> None:
-    """Let Arrow read a copy with very many columns."""
+    """Let Arrow read a copy with very many columns or very long records."""
     import pyarrow as pa
 
     lines = connection.execute("SELECT line FROM lines").fetchnumpy()["line"]
@@ -144,7 +157,9 @@ def _read_wide(
     characters = (chr(marks.delimiter), chr(marks.quote) if marks.quote else None)
     width, longest = reading.layout.width, survey.longest
     try:
-        read = write_wide(copy, target, reading.names, width, characters, lines, longest)
+        read = write_wide(
+            copy, target, reading.names, width, characters, lines, longest, reading.stand_in
+        )
     except pa.ArrowInvalid as error:
         raise _Mismatch(str(error)[:300]) from error
     if not read == lines.size == survey.accepted:
@@ -186,9 +201,10 @@ def _copy_to(
     group = _row_group_rows(reading.path, survey)
     try:
         connection.execute(
-            f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group})"
+            f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group}, "
+            f"ROW_GROUP_SIZE_BYTES {4 * _GROUP_BYTES})"
         )
-    except duckdb.InterruptException:
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
         raise
     except duckdb.Error as error:
         raise _Mismatch(str(error).split("\n", 1)[0]) from error

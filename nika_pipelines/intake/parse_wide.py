@@ -1,7 +1,8 @@
-"""Very wide tables: Arrow reads the canonical copy in small batches.
+"""Very wide tables and very long records: Arrow reads the canonical copy in small batches.
 
 Belongs here: tables of so many columns that DuckDB's Parquet writer, which keeps buffers for each
-of them, would break the memory limit (2,000 columns took over 400 MB). Does not belong here:
+of them, would break the memory limit (2,000 columns took over 400 MB), or of records so long that
+its vectors of 2,048 would (records of 30 kB took over 200 MB). Does not belong here:
 anything that decides what a record is; the copy holds only accepted records.
 """
 
@@ -27,6 +28,7 @@ def write_wide(
     bytes_of: tuple[str, str | None],
     lines: "NDArray[np.int64]",
     longest: int,
+    stand_in: str | None = None,
 ) -> int:
     """Write a canonical copy as Parquet; returns how many rows were read.
 
@@ -38,11 +40,13 @@ def write_wide(
         bytes_of: delimiter, and quote if there is one.
         lines: the physical line of each record.
         longest: bytes of the longest record.
+        stand_in: text to put in place of the delimiter inside cells, if it stood in for that.
 
     Raises:
         pyarrow.ArrowInvalid: a record does not have ``width`` cells.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     from pyarrow import csv, parquet
 
     schema = pa.schema([*((name, pa.string()) for name in names), (LINE_COLUMN, pa.int64())])
@@ -75,7 +79,12 @@ def write_wide(
             placed = pa.array(lines[done : done + count], pa.int64())
             if len(placed) < count:
                 return done + count
-            columns = [*batch.columns, *empty, placed]
+            cells_read = batch.columns
+            if stand_in is not None:
+                cells_read = [
+                    pc.replace_substring(cell, bytes_of[0], stand_in) for cell in cells_read
+                ]
+            columns = [*cells_read, *empty, placed]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             done += count
     pa.default_memory_pool().release_unused()

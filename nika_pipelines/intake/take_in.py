@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nika_pipelines.engine import connect
+from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected
 from nika_pipelines.intake.contract_check import count_violations
 from nika_pipelines.intake.contract_enforcement import hold_against, insist, refuse_if_bad
@@ -71,7 +71,7 @@ def take_in(
         IntakeFault: intake itself went wrong.
     """
     work = _Intake(out_dir, settings, contract_path, dataset, options, on_stage)
-    with time_limit(source, settings):
+    with time_limit(source, settings), _memory_told(settings):
         try:
             with _all_or_nothing(out_dir):
                 return _read_and_type(source, filename, work)
@@ -110,7 +110,7 @@ def inspect(
     with tempfile.TemporaryDirectory(prefix=INSPECT_DRAFT, dir=out_dir) as name:
         work = Path(name)
         try:
-            with time_limit(source, settings):
+            with time_limit(source, settings), _memory_told(settings):
                 text = _read(source, filename, work, settings, options)
                 write_csv(text, work / "table.csv", settings)
                 _type_and_validate(text, None, _Intake(work, settings, None, "", options))
@@ -124,6 +124,24 @@ def inspect(
         if text.other_tables:
             (work / OTHER_TABLES).replace(out_dir / OTHER_TABLES)
     return True
+
+
+@contextmanager
+def _memory_told(settings: Settings) -> Iterator[None]:
+    """Turn the end of the engine's memory, which the file alone decides on, into a refusal."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        discard()
+        raise UploadRejected(
+            "TOO_LARGE",
+            f"Reading the table takes more than {settings.duckdb_memory_mb} MB of memory: its "
+            "cells are very long. Send long texts in files of fewer rows or columns, or raise "
+            "NIKA_DUCKDB_MEMORY_MB.",
+            {"limit": settings.duckdb_memory_mb},
+        ) from error
 
 
 @contextmanager

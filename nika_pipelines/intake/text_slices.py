@@ -19,6 +19,7 @@ SLICE_COLUMNS = 100
 """Tables up to this width are written in one go."""
 
 _CELLS_PER_GROUP = 2_000_000
+_GROUP_BYTES = 32_000_000
 _CELLS_PER_BATCH = 1_000_000
 _FEWEST_GROUP_ROWS, _MOST_GROUP_ROWS = 512, 122_880
 
@@ -63,7 +64,8 @@ def _write(
     )
     written = con.execute(
         f"COPY (SELECT {listed}, line AS {identifier(LINE_COLUMN)} FROM {source}) "
-        f"TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group})"
+        f"TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {group}, "
+        f"ROW_GROUP_SIZE_BYTES {_GROUP_BYTES})"
     ).fetchone()
     return int(written[0]) if written else 0
 

@@ -27,7 +27,7 @@ from nika_pipelines.intake.number_readings import (
     sign_counts,
 )
 from nika_pipelines.intake.semantic_types import is_called_date
-from nika_pipelines.sql import literal
+from nika_pipelines.sql import literal, parquet_bytes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -61,14 +61,16 @@ def collect(
 
     Args:
         con: a connection for temporary tables.
-        source: the FROM item of the text table.
+        source: the FROM item of the text table (`sql.parquet_rows`).
         rows: how many rows it has.
         names: its columns.
         as_text: positions of columns that stay text whatever fits.
     """
     evidence = {n: Evidence() for n in range(len(names))}
+    size = parquet_bytes(con, source)
     for batch in _batches(rows, len(names)):
-        counts = ColumnCounts(con, source, rows, {n: names[n] for n in batch})
+        of_names = {n: names[n] for n in batch}
+        counts = ColumnCounts(con, source, rows, of_names, size * len(batch) // len(names))
         of_batch = {n: evidence[n] for n in batch}
         _count_families(counts, of_batch)
         _count_compact_dates(counts, {n: of_batch[n] for n in batch if is_called_date(names[n])})

@@ -29,6 +29,7 @@ SLICE_COLUMNS = 60
 """Columns cast at once; tables up to this width are cast in one go."""
 
 _CELLS_PER_ROW_GROUP = 2_000_000
+_ROW_GROUP_BYTES = 32_000_000
 _CELLS_PER_BATCH = 1_000_000
 _FEWEST_GROUP_ROWS = 512
 _MISFITS = "nika_misfits"
@@ -101,7 +102,8 @@ def _cast_whole(
     written = con.execute(
         f"COPY (SELECT {stored} FROM {_values(text_parquet, columns)} "
         f"WHERE NOT ({_misfit(columns)})) TO {literal(str(target))} "
-        f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group})"
+        f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group}, "
+        f"ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES})"
     ).fetchone()
     return int(written[0]) if written else 0
 
@@ -123,7 +125,8 @@ def _cast_slices(
             con.execute(
                 f"COPY (SELECT {stored}, {_misfit(columns)} AS misfit "
                 f"FROM {_values(text_parquet, columns)}) TO {literal(str(part))} "
-                f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group})"
+                f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {group}, "
+                f"ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES})"
             )
             if count_rows(con, f"{parquet_rows(part)} WHERE misfit"):
                 _note_misfits(con, text_parquet, columns, number)

@@ -276,6 +276,46 @@ def test_one_clear_column_settles_the_order_of_all(tmp_path: Path) -> None:
     assert not warnings
 
 
+def test_short_wide_tables_are_counted_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [
+        ["1", "2", "", "4"],
+        ["1,5", "2,25", "3,0", "x"],
+        ["2024-01-31", "2024-02-29", "", "n/a"],
+        ["01/02/2024", "03/04/2024", "05/06/2024", "07/08/2024"],
+        ["yes", "no", "no", "yes"],
+        ["$5", "$7", "$1,000", "$3"],
+        ["007", "008", "009", "010"],
+        ["=1+1", "it's", 'a "b"', "t1"],
+        ["ann@example.org", "bob@example.org", "eve@example.org", ""],
+        ["low", "high", "medium", "low"],
+        ["", "", "", ""],
+        ["20240131", "20240229", "20240301", "20240302"],
+    ]
+    names = [
+        "n",
+        "t1",
+        "c0",
+        "day'",
+        'say "x"',
+        "price",
+        "code",
+        "f",
+        "mail",
+        "level",
+        "no",
+        "date",
+    ]
+    columns = dict(zip(names, kinds, strict=True))
+
+    stacked = typed(tmp_path, **columns)
+    monkeypatch.setattr("nika_pipelines.intake.column_counts.TALL_ROWS", 0)
+
+    assert typed(tmp_path, **columns) == stacked
+    assert len({column.type for column in stacked[0]}) == 4
+
+
 @pytest.mark.parametrize("name", ["date", "data", "day", "c"])
 def test_a_column_without_values_is_text_whatever_it_is_called(name: str, tmp_path: Path) -> None:
     columns, _, rows = typed(tmp_path, **{name: [None, None], "n": ["1", "2"]})

@@ -140,3 +140,38 @@ def test_a_file_that_takes_too_long_is_refused_and_leaves_no_contract(
     assert not (tmp_path / "c.yaml").exists()
     assert not inspect(source, source.name, out, LITTLE_TIME)
     assert json.loads((out / "intake.json").read_text())["error_code"] == "TIMEOUT"
+
+
+def test_long_texts_are_read_within_the_memory_limit(tmp_path: Path) -> None:
+    words = "x" * 2_000
+    source = tmp_path / "texts.csv"
+    with source.open("w", encoding="utf-8") as out:
+        out.write(",".join(f"t{n}" for n in range(10)) + "\n")
+        for row in range(4_000):
+            out.write(",".join(f"{row} {n} {words}" for n in range(10)) + "\n")
+    out_dir = tmp_path / "out"
+    out_dir.mkdir()
+
+    report = take_in(source, source.name, out_dir, Settings(duckdb_memory_mb=128), None, "texts")
+
+    with connect(Settings()) as con:
+        found = con.execute(
+            "SELECT count(*), count_if(t9 = concat(file_row_number, ' 9 ', ?)) "
+            f"FROM read_parquet('{report.table_parquet}', file_row_number = true)",
+            [words],
+        ).fetchone()
+    assert found == (4_000, 4_000)
+
+
+def test_a_file_beyond_the_engines_memory_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "texts.csv"
+    line = ",".join("y" * 40_000 for _ in range(5)) + "\n"
+    source.write_text("a,b,c,d,e\n" + line * 400, encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir()
+
+    with pytest.raises(UploadRejected, match="16 MB of memory") as caught:
+        take_in(source, source.name, out, Settings(duckdb_memory_mb=16), None, "texts")
+
+    assert caught.value.code == "TOO_LARGE"
+    assert list(out.iterdir()) == []
