@@ -250,6 +250,7 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
         "quality_score": metrics["quality_score"],
         "verdict_level": result["verdict"]["level"],
         "verdict": result["verdict"]["text"],
+        "warnings": list(dict.fromkeys(one["code"] for one in result["warnings"])),
         "seconds": metrics["processing_time"],
     }
 

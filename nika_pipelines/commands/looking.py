@@ -7,7 +7,7 @@ import typer
 from nika_pipelines.commands.console import document, output, plain, settings_in_force
 from nika_pipelines.commands.feeds import known_feed
 from nika_pipelines.commands.ledgers import listed_uploads, opened_ledger
-from nika_pipelines.commands.lookup import find_upload
+from nika_pipelines.commands.lookup import find_upload, shortened
 from nika_pipelines.commands.outcomes import (
     Outcome,
     advice_of,
@@ -21,15 +21,21 @@ from nika_pipelines.intake.states import Upload, UploadState
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nika_pipelines.settings import Settings
+
 _TOP_FINDINGS = 5
+_TOP_REJECTS = 5
+_RAW_SHOWN = 100
 _LISTED = (
     "upload_id", "feed", "original_name", "dataset", "tag", "version", "state", "error_code",
     "message", "duplicate_of", "received_at", "updated_at", "finished_at", "size_bytes", "sha256",
     "attempt", "run_id", "summary",
 )  # fmt: skip
 
-_WIDE = 120
-"""Terminals from this width also show where uploads come from and what was wrong."""
+_WIDE, _WIDEST, _ROOMY = 120, 150, 180
+"""From these widths terminals also show what was wrong, where uploads come from, whole headings."""
+_BESIDE_THE_ID = 36
+_DATASET_WIDTH = 20
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -65,7 +71,7 @@ def show(
             repeats = ledger.repeats_of(upload.upload_id)
         emit(_full_record(outcome, history) | _repeats_record(upload, repeats))
         if not as_json:
-            _print_upload(outcome, history, output())
+            _print_upload(outcome, history, settings, output())
             _print_repeats(upload, repeats, output())
 
 
@@ -126,39 +132,56 @@ def _print_list(uploads: list[Upload], console: "Console") -> None:
     if not uploads:
         console.print("No uploads. `nika run FILE` processes one; `nika demo` shows samples.")
         return
-    is_wide = console.width >= _WIDE
+    is_wide, is_widest = console.width >= _WIDE, console.width >= _WIDEST
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1 if is_wide else 0, 0, 1))
-    # The id is what the other commands ask for, so it is never cut.
-    table.add_column("Upload", no_wrap=True, overflow="ignore", min_width=_longest_id(uploads))
-    for heading in ("Dataset", "Received (UTC)") if is_wide else ():
+    # The id is what the other commands ask for: of a long one, the middle of the name is left out.
+    room = console.width // 3 if is_wide else console.width - _BESIDE_THE_ID
+    table.add_column("Upload", no_wrap=True)
+    for heading in ("Dataset", "Received (UTC)")[0 if is_widest else 1 :] if is_wide else ():
         table.add_column(heading, no_wrap=True)
-    table.add_column("State", no_wrap=True)
+    table.add_column("State", no_wrap=True, min_width=max(map(len, map(_state_text, uploads))))
     for heading in ("Rows", "Anomalies", "Quality"):
-        table.add_column(heading if is_wide else heading[:4], justify="right", no_wrap=True)
+        table.add_column(
+            heading if console.width >= _ROOMY else heading[:4], justify="right", no_wrap=True
+        )
     if is_wide:
-        table.add_column("Remark", overflow="fold")
+        table.add_column("Remark", overflow="fold", min_width=_DATASET_WIDTH)
     for upload in uploads:
-        remark = upload.error_code or (f"as {upload.duplicate_of}" if upload.duplicate_of else "")
         summary = upload.summary or {}
-        origin = (plain(f"{upload.feed}: {upload.dataset}"), _clock(upload.received_at))
+        dataset = shortened(f"{upload.feed}: {upload.dataset}", _DATASET_WIDTH)
+        origin = (plain(dataset), _clock(upload.received_at))[0 if is_widest else 1 :]
         table.add_row(
-            plain(upload.upload_id),
+            plain(shortened(upload.upload_id, room)),
             *(origin if is_wide else ()),
             styled_state(upload.state),
             number(summary.get("rows"), "{:,}"),
             number(summary.get("anomalies"), "{:,}"),
             number(summary.get("quality_score"), "{:.0f}"),
-            *((plain(remark),) if is_wide else ()),
+            *((plain(_remark(upload)),) if is_wide else ()),
         )
     console.print(table)
+    if any(len(upload.upload_id) > room for upload in uploads):
+        console.print("The other commands take a shortened id as it stands here.", soft_wrap=True)
 
 
-def _longest_id(uploads: list[Upload]) -> int:
-    return max(len(upload.upload_id) for upload in uploads)
+def _state_text(upload: Upload) -> str:
+    return upload.state.value
+
+
+def _remark(upload: Upload) -> str:
+    """Why it was refused, what it repeats, or what there is to know about an accepted file."""
+    if upload.error_code:
+        return upload.error_code
+    if upload.duplicate_of:
+        return f"as {shortened(upload.duplicate_of, 2 * _DATASET_WIDTH)}"
+    return ", ".join((upload.summary or {}).get("warnings") or [])
 
 
 def _print_upload(
-    outcome: Outcome, history: list[tuple[UploadState, str]], console: "Console"
+    outcome: Outcome,
+    history: list[tuple[UploadState, str]],
+    settings: "Settings",
+    console: "Console",
 ) -> None:
     result = read_document(outcome.result)
     console.print(_facts(outcome, result))
@@ -166,6 +189,8 @@ def _print_upload(
     if verdict:
         console.print(f"\n[bold]Verdict[/]  {plain(verdict)}", soft_wrap=True)
     _print_findings(result, console)
+    _print_rejects(result, settings, console)
+    _print_warnings(result, console)
     _print_error(outcome, console)
     console.print("\n[bold]History[/]")
     before = None
@@ -226,6 +251,43 @@ def _print_findings(result: dict[str, Any], console: "Console") -> None:
     for finding in findings:
         text = f"{finding.get('type')}: {finding.get('explanation')}"
         console.print(f"  {plain(finding.get('severity')):8}  {plain(text)}", soft_wrap=True)
+
+
+def _print_rejects(result: dict[str, Any], settings: "Settings", console: "Console") -> None:
+    """The first rejected rows with line, column and reason; their text masked as in the report."""
+    rejected = (result.get("metrics") or {}).get("rejected_records")
+    if not rejected:
+        return
+    from nika_pipelines.tables.report_rejects import first_rejects
+
+    found, _ = first_rejects(result, settings.data, settings)
+    file = settings.data / str((result.get("data_files") or {}).get("rejects") or "")
+    console.print(f"\n[bold]Rejected rows[/] ({min(_TOP_REJECTS, len(found))} of {rejected:,})")
+    for one in found[:_TOP_REJECTS]:
+        where = f"line {one.line:,}" + (f", column {one.column}" if one.column else "")
+        text = f"{where}: {one.reason}; {(one.raw or '')[:_RAW_SHOWN]!r}"
+        console.print(f"  {plain(one.code)}  {plain(text)}", soft_wrap=True)
+    console.print(f"  All of them: {plain(file)}", soft_wrap=True)
+
+
+def _print_warnings(result: dict[str, Any], console: "Console") -> None:
+    from nika_pipelines.intake.codes import WARNING_ADVICE
+
+    warnings = result.get("warnings") or []
+    if not warnings:
+        return
+    advice = {code.value: step for code, step in WARNING_ADVICE.items()}
+    console.print("\n[bold]Warnings[/]")
+    for warning in warnings:
+        code = warning.get("code")
+        console.print(
+            f"  [yellow]{plain(code)}[/]  {plain(warning.get('message'))}", soft_wrap=True
+        )
+    for code in dict.fromkeys(warning.get("code") for warning in warnings):
+        if code in advice:
+            console.print(
+                f"  What to do about {plain(code)}: {plain(advice[code])}", soft_wrap=True
+            )
 
 
 def _print_error(outcome: Outcome, console: "Console") -> None:

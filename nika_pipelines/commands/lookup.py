@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from nika_pipelines.settings import Settings
 
+ELLIPSIS = "\u2026"
+_ENDING = 22
 _SUGGESTIONS = 3
 _COMPARED = 2_000
 
@@ -29,10 +31,34 @@ def find_upload(upload_id: str, settings: "Settings") -> Upload:
         upload = ledger.get(upload_id)
         if upload is not None:
             return upload
-        newest = [known.upload_id for known in ledger.uploads(limit=_COMPARED)]
+        known = ledger.uploads(limit=None if ELLIPSIS in upload_id else _COMPARED)
+        meant = [one for one in known if _is_meant(upload_id, one.upload_id)]
+        if len(meant) == 1:
+            return meant[0]
+        newest = [one.upload_id for one in known]
     similar = _similar(upload_id, newest)
     hint = f"; did you mean {', '.join(similar)}?" if similar else "; `nika list` shows them all"
     raise typer.BadParameter(f"there is no upload {display_name(upload_id)!r}{hint}")
+
+
+def shortened(text: str, most: int) -> str:
+    """Text of at most so many characters; what is left out of its middle is an ellipsis.
+
+    The end says more: of an upload's id it is the time and a number that no other upload has.
+    """
+    if len(text) <= most:
+        return text
+    end = min(_ENDING, most - 2)
+    return f"{text[: most - end - 1]}{ELLIPSIS}{text[-end:]}"
+
+
+def _is_meant(shown: str, upload_id: str) -> bool:
+    """Whether an id may have been shortened to what the user typed."""
+    start, ellipsis, end = shown.partition(ELLIPSIS)
+    is_shorter = len(shown) < len(upload_id)
+    return bool(ellipsis and end and is_shorter) and (
+        upload_id.startswith(start) and upload_id.endswith(end)
+    )
 
 
 def _similar(upload_id: str, known: "Sequence[str]") -> list[str]:

@@ -89,7 +89,7 @@ def retry(
         upload = find_upload(upload_id, settings)
         if upload.state == UploadState.DELETED:
             raise typer.BadParameter(f"{upload_id} was deleted; drop its file again")
-        handed_over = is_up(settings)
+        handed_over, had_results = is_up(settings), upload.state == UploadState.REPORT_READY
         upload = _process_anew(upload, settings, handed_over)
         if handed_over and wait is not None:
             with opened_ledger(settings) as ledger:
@@ -103,7 +103,24 @@ def retry(
             )
         elif not as_json:
             print_outcomes([outcome], output())
+        if had_results:
+            _tell_about_earlier_results(upload)
         raise typer.Exit(exit_code([upload]) if is_told else ExitCode.DONE)
+
+
+def _tell_about_earlier_results(upload: Upload) -> None:
+    """Say what became of the table and the report that an upload had before it was retried."""
+    if upload.state == UploadState.QUARANTINED:
+        messages().print(
+            "[yellow]It was good before and is refused now, so its earlier table, results and"
+            " report were removed.[/] Mend the contract or the sidecar, then"
+            f" `nika retry {plain(upload.upload_id)}` makes them again."
+        )
+    elif not upload.is_final:
+        messages().print(
+            "Its earlier table and report stay until the new ones are ready; they go if it is"
+            " refused now."
+        )
 
 
 def _process_anew(upload: Upload, settings: "Settings", handed_over: bool) -> Upload:

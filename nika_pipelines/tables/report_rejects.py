@@ -4,6 +4,7 @@ Belongs here: which rejects a report lists and how much of each. The texts are c
 so they are only ever passed on as text.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +19,57 @@ _RAW_CHARACTERS = 100
 _REASON_CHARACTERS = 200
 
 
-def first_rejects_table(
+@dataclass(frozen=True)
+class RejectedRow:
+    """One rejected row; its text is masked as the settings ask for."""
+
+    line: int
+    column: str | None
+    code: str
+    reason: str
+    raw: str | None
+
+
+def first_rejects(
     result: dict[str, Any], data_root: Path, settings: Settings
-) -> Table | None:
-    """The first rejected rows with line, reason and raw text; None if there are none on disk."""
+) -> tuple[list[RejectedRow], int]:
+    """The first rejected rows of an upload, and how many more there are on disk."""
     stored = (result.get("data_files") or {}).get("rejects")
     if not stored or not result.get("rejects_by_code") or not (data_root / stored).is_file():
-        return None
+        return [], 0
     query = f"""
         SELECT line, "column", code, left(reason, {_REASON_CHARACTERS}), raw, count(*) OVER ()
         FROM read_parquet(?) ORDER BY line, "column" LIMIT {MOST_REJECTS_LISTED}"""
     with connect(settings) as connection:
         found = connection.execute(query, [str(data_root / stored)]).fetchall()
-    if not found:
-        return None
     masking = _masking(result, settings)
     delimiter = ((result.get("file_info") or {}).get("dialect") or {}).get("delimiter")
+    rows = [
+        RejectedRow(line, column, code, reason or "", masking.rejected(column, raw, delimiter))
+        for line, column, code, reason, raw, _ in found
+    ]
+    return rows, found[0][-1] - len(found) if found else 0
+
+
+def first_rejects_table(
+    result: dict[str, Any], data_root: Path, settings: Settings
+) -> Table | None:
+    """The first rejected rows with line, reason and raw text; None if there are none on disk."""
+    found, left = first_rejects(result, data_root, settings)
+    if not found:
+        return None
     rows = tuple(
         TableRow(
             (
-                Number(number(line), line),
-                column or "\u2013",
-                str(code),
-                reason or "",
-                _raw_text(masking.rejected(column, raw, delimiter)),
+                Number(number(one.line), one.line),
+                one.column or "\u2013",
+                one.code,
+                one.reason,
+                _raw_text(one.raw),
             )
         )
-        for line, column, code, reason, raw, _ in found
+        for one in found
     )
-    left = found[0][-1] - len(found)
     heading = (
         TableColumn("Line", "right"),
         TableColumn("Column"),
@@ -54,7 +77,7 @@ def first_rejects_table(
         TableColumn("Reason", wrap=True),
         TableColumn("Raw text", wrap=True),
     )
-    file = str(stored).rsplit("/", 1)[-1]
+    file = str(result["data_files"]["rejects"]).rsplit("/", 1)[-1]
     return Table(heading, rows, f"{left:,} more in {file}." if left > 0 else None)
 
 

@@ -319,6 +319,31 @@ def test_list_filters_by_state_and_feed(data: Path) -> None:
     assert "3,333" in text
 
 
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_a_long_name_leaves_room_for_the_state_and_the_remark(
+    data: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    long = f"{'x' * 200}-20260102T100000Z-{{}}"
+    register(
+        data,
+        upload(long.format("aaaa"), UploadState.REPORT_READY, dataset="y" * 200,
+               summary={"rows": 1234, "warnings": ["AMBIGUOUS_DATE"]}),
+        upload(long.format("bbbb"), UploadState.QUARANTINED, error_code="CONTRACT_BROKEN"),
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = nika("list").stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    (first,) = [line for line in lines if "-20260102T100000Z-aaaa" in line]
+    (second,) = [line for line in lines if "-20260102T100000Z-bbbb" in line]
+    assert "report ready" in first
+    assert "1,234" in first
+    assert "quarantined" in second
+    assert ("AMBIGUOUS_DATE" in first) == ("CONTRACT_BROKEN" in second) == (width >= 120)
+    shown = nika("show", first.split()[0])
+    assert shown.exit_code == 0
+    assert long.format("aaaa") in shown.stdout.replace("\n", "").replace(" ", "")
+
+
 def test_list_says_what_is_wrong_with_a_ledger_of_another_version(data: Path) -> None:
     register(data, upload("a-1", UploadState.FAILED))
     import sqlite3
@@ -382,6 +407,18 @@ def test_retry_hands_over_to_a_running_service(data: Path, monkeypatch: pytest.M
     result = nika("retry", "a-1", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["state"] == "received"
+
+
+def test_retry_says_that_a_good_upload_lost_its_results(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(data, upload("a-1", UploadState.REPORT_READY))
+    refused = upload("a-1", UploadState.QUARANTINED, error_code="CONTRACT_BROKEN")
+    monkeypatch.setattr(processing, "run_again", lambda *_args: [refused])
+    result = nika("retry", "a-1")
+    assert result.exit_code == 3
+    assert "earlier table, results and report were removed" in result.stderr
+    assert "`nika retry a-1` makes them again" in result.stderr
 
 
 def test_a_deleted_upload_cannot_be_taken_again(data: Path) -> None:
