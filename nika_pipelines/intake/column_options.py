@@ -43,12 +43,12 @@ def options_by_position(
 def overruled(column: Column, option: ColumnOption) -> Column:
     """A column with what a person said about its meaning; its type is settled before."""
     meaning = option.semantic_type or column.semantic_type
-    personal = column.personal
+    personal, cleared = column.personal, column.cleared
     if option.semantic_type is not None:
-        personal = meaning in PERSONAL_TYPES
+        personal, cleared = meaning in PERSONAL_TYPES, False
     if option.personal is not None:
-        personal = option.personal
-    return replace(column, semantic_type=meaning, personal=personal)
+        personal, cleared = option.personal, not option.personal
+    return replace(column, semantic_type=meaning, personal=personal, cleared=cleared)
 
 
 def retyped(column: Column, option: ColumnOption) -> Column | None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from nika_pipelines.intake.cell_readings import reading
 from nika_pipelines.intake.number_readings import UnknownFormat
+from nika_pipelines.intake.plain_yaml import PlainYamlError, load_plain_yaml
 from nika_pipelines.intake.reading_options import (
     NOTHING_SAID,
     OptionsError,
@@ -99,6 +100,7 @@ class ColumnRule:
             self.format,
             self.unit,
             self.semantic_type in PERSONAL_TYPES if self.personal is None else self.personal,
+            self.personal is False,
         )
 
 
@@ -137,13 +139,12 @@ def parse_contract(path: Path, content: bytes) -> Contract:
     Raises:
         ContractError: the content is not a contract; names the key at fault.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(content.decode("utf-8-sig"), Loader=loader)  # noqa: S506
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ContractError(path, "the file", f"is not YAML: {_yaml_problem(error)}") from error
+        document = load_plain_yaml(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ContractError(path, "the file", f"is not UTF-8: {error.reason}") from error
+    except PlainYamlError as error:
+        raise ContractError(path, "the file", str(error)) from error
     return _contract(path, document)
 
 
@@ -238,16 +239,6 @@ def _plain(rule: ColumnRule) -> dict[str, Any]:
     if rule.isin is not None:
         kept["isin"] = list(rule.isin)
     return kept
-
-
-def _yaml_problem(error: Exception) -> str:
-    """What the YAML parser found, on one line, with its place if it has one."""
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    problem = getattr(error, "problem", None) or f"a value cannot be read: {error}"
-    context = getattr(error, "context", None)
-    told = f"{problem} ({context})" if context else problem
-    return place + " ".join(told.split())[:300]
 
 
 def _contract(path: Path, document: Any) -> Contract:

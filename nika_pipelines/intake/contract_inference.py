@@ -94,7 +94,7 @@ def _inferred_rules(
             semantic_type=column.semantic_type,
             format=column.format,
             unit=column.unit,
-            personal=column.personal or None,
+            personal=False if column.cleared else column.personal or None,
             nullable=filled < row[0],
             unique=column.semantic_type == "id"
             and not repeated_values(con, parquet, column.name, limit=1),

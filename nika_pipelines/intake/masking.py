@@ -66,16 +66,22 @@ class Masking:
     Attributes:
         personal: its personal columns.
         is_on: whether anything is masked (setting ``mask_personal_data``).
+        cleared: columns whose values are shown whatever they look like, because a person said so.
     """
 
     personal: frozenset[str]
     is_on: bool = True
+    cleared: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, columns: Iterable[Column], settings: Settings) -> "Masking":
         """The masking of a table with these columns."""
-        names = frozenset(column.name for column in columns if column.personal)
-        return cls(names, settings.mask_personal_data)
+        listed = list(columns)
+        return cls(
+            frozenset(column.name for column in listed if column.personal),
+            settings.mask_personal_data,
+            frozenset(column.name for column in listed if column.cleared),
+        )
 
     def hides(self, column: str) -> bool:
         """Whether the values of a column are masked."""
@@ -83,7 +89,7 @@ class Masking:
 
     def cell(self, column: str, value: Any) -> Any:
         """A cell as it may be shown; in other columns what looks like a person's is masked too."""
-        if not self.is_on or value is None:
+        if not self.is_on or value is None or column in self.cleared:
             return value
         if column in self.personal:
             return masked_value(value)
@@ -100,7 +106,7 @@ class Masking:
             raw: its text.
             delimiter: what separates the cells of a row.
         """
-        if not self.is_on or raw is None:
+        if not self.is_on or raw is None or column in self.cleared:
             return raw
         if column is not None and column in self.personal:
             return masked_value(raw)

@@ -69,6 +69,7 @@ class Column:
         personal: whether the values tell of a person (e-mail addresses, phone numbers, names,
             numbers of identity documents, bank accounts), so that they are masked where people
             look at them.
+        cleared: whether a person said that they do not: even what looks personal is shown.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Column:
     format: str | None = None
     unit: str | None = None
     personal: bool = False
+    cleared: bool = False
 
 
 @dataclass(frozen=True)

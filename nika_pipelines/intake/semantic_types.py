@@ -8,6 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nika_pipelines.intake.personal_words import (
+    VALUE_PATTERNS,
+    form_counts,
+    header_words,
+    holds_personal_json,
+    is_phone_number,
+    personal_meaning,
+)
 from nika_pipelines.intake.records import ColumnType, SemanticType
 from nika_pipelines.sql import literal
 
@@ -38,29 +46,16 @@ _ORDERED_WORDS = (
     ("bronze", "silver", "gold", "platinum"),
 )
 _WORD_PATTERNS = {
-    "email": r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}",
-    "phone": r"(?:\+|00)[1-9][0-9 ()./-]{6,20}",
-    "local_phone": r"\(?0?[0-9]{2,5}[)]?[ ./-]+[0-9]{2,5}(?:[ ./-]?[0-9]{2,5}){1,3}",
+    **VALUE_PATTERNS,
     "uuid": r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
     "code": r"[A-Za-z0-9_./-]*[0-9][A-Za-z0-9_./-]*",
     "iban": r"[A-Z]{2}[0-9]{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}",
     "social_security": r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
     "card": r"[0-9]{4}(?:[ -][0-9]{4}){3}",
-    "full_name": r"\p{Lu}[\p{L}'’.-]+(?: \p{Lu}[\p{L}'’.-]*){1,3}",
 }
 
 _ID_NAME = re.compile(
     r"(?:^|_)(?:id|ids|uuid|guid|key|nr|no|number|code|sku|ean|isbn|iban|ssn|acct|account)(?:_|$)"
-)
-_PHONE_NAME = re.compile(r"phone|telefon|(?:^|_)(?:tel|mobile|mobil|fax|handy)(?:_|$)")
-_EMAIL_NAME = re.compile(r"e_?mail")
-_PERSON_NAME = re.compile(
-    r"(?:^|_)(?:(?:full|first|last|middle|given|family|maiden|sur|customer|client|patient|employee"
-    r"|contact|person|user|student|driver|owner|member)_?name|surname|vorname|nachname|prenom|nom"
-    r"|apellido|nombre)(?:_|$)"
-)
-_MAYBE_PERSON = re.compile(
-    r"^(?:name|customer|client|patient|employee|contact|person|student|owner)$"
 )
 _ID_NUMBER_NAME = re.compile(
     r"(?:^|_)(?:iban|ssn|nino|dni|nif|nie|cpf|pesel|bsn|curp|itin"
@@ -89,10 +84,7 @@ _ORDINAL_NAME = re.compile(
 def text_facts(position: int) -> dict[str, str]:
     """Aggregates over the cleaned cells of a column that may stay text, for `semantic_type`."""
     cell = f"t{position}"
-    facts = {
-        word: f"count_if(regexp_full_match({cell}, {literal(pattern)}))"
-        for word, pattern in _WORD_PATTERNS.items()
-    }
+    facts = form_counts(cell, _WORD_PATTERNS)
     for number, words in enumerate(_ORDERED_WORDS):
         listed = ", ".join(literal(word) for word in words)
         facts[f"ordered_{number}"] = f"count_if(lower({cell}) IN ({listed}))"
@@ -115,10 +107,9 @@ def semantic_type(
         return "boolean"
     if column_type in ("date", "timestamp"):
         return "date"
-    words = _words(name)
     if column_type == "text":
-        return _of_text(words, facts)
-    return _of_number(column_type, words, unit, facts)
+        return _of_text(name, facts)
+    return _of_number(column_type, name, unit, facts)
 
 
 def usual_meaning(column_type: ColumnType) -> SemanticType:
@@ -134,36 +125,31 @@ def is_personal(meaning: SemanticType, name: str, facts: Mapping[str, Any]) -> b
         name: its header.
         facts: as for `semantic_type`.
     """
-    if meaning in PERSONAL_TYPES:
+    if meaning in PERSONAL_TYPES or holds_personal_json(facts):
         return True
     return meaning == "id" and (
-        _ID_NUMBER_NAME.search(_words(name)) is not None or _looks_like_id_numbers(facts)
+        _ID_NUMBER_NAME.search(header_words(name)) is not None or _looks_like_id_numbers(facts)
     )
 
 
 def is_called_date(name: str) -> bool:
     """Whether a header says that its column holds days."""
-    return _DATE_NAME.search(_words(name)) is not None
+    return _DATE_NAME.search(header_words(name)) is not None
 
 
 def is_called_id(name: str) -> bool:
     """Whether a header says that its column identifies something."""
-    return _ID_NAME.search(_words(name)) is not None
-
-
-def _words(name: str) -> str:
-    """A header in snake case: ``customerID`` and ``Customer Id`` become ``customer_id``."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
+    return _ID_NAME.search(header_words(name)) is not None
 
 
 def _of_number(
-    column_type: ColumnType, words: str, unit: str | None, facts: Mapping[str, Any]
+    column_type: ColumnType, name: str, unit: str | None, facts: Mapping[str, Any]
 ) -> SemanticType:
+    words = header_words(name)
     if unit not in (None, "%"):
         return "money"
     if column_type == "integer":
-        if _PHONE_NAME.search(words):
+        if is_phone_number(name, facts):
             return "phone"
         if _ID_NUMBER_NAME.search(words) or _ID_NAME.search(words) or _counts_rows(facts):
             return "id"
@@ -185,14 +171,15 @@ def _counts_rows(facts: Mapping[str, Any]) -> bool:
     )
 
 
-def _of_text(words: str, facts: Mapping[str, Any]) -> SemanticType:
+def _of_text(name: str, facts: Mapping[str, Any]) -> SemanticType:
     cells = facts.get("cells", 0)
     if not cells:
         return "text"
-    share = {key: facts[key] / cells for key in _WORD_PATTERNS}
-    personal = _personal(words, share)
+    personal = personal_meaning(name, facts)
     if personal:
         return personal
+    words = header_words(name)
+    share = {key: facts[key] / cells for key in ("uuid", "code")}
     unique = facts["distinct"] >= _NEARLY_ALL * facts["filled"]
     if _ID_NUMBER_NAME.search(words) or _looks_like_id_numbers(facts):
         return "id"
@@ -211,17 +198,3 @@ def _looks_like_id_numbers(facts: Mapping[str, Any]) -> bool:
     cells = facts.get("cells", 0)
     shapes = ("iban", "social_security", "card")
     return bool(cells) and any(facts[shape] >= _NEARLY_ALL * cells for shape in shapes)
-
-
-def _personal(words: str, share: Mapping[str, float]) -> SemanticType | None:
-    if share["email"] >= _NEARLY_ALL or (_EMAIL_NAME.search(words) and share["email"] >= 0.5):
-        return "email"
-    if share["phone"] >= _NEARLY_ALL:
-        return "phone"
-    if _PHONE_NAME.search(words) and share["phone"] + share["local_phone"] + share["code"] >= 0.5:
-        return "phone"
-    if _PERSON_NAME.search(words):
-        return "name"
-    if _MAYBE_PERSON.search(words) and share["full_name"] >= 0.8:
-        return "name"
-    return None

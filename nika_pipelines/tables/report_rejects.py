@@ -10,6 +10,7 @@ from typing import Any
 
 from nika_pipelines.engine import connect
 from nika_pipelines.intake.masking import Masking
+from nika_pipelines.intake.semantic_types import PERSONAL_TYPES
 from nika_pipelines.reports.document import Number, Table, TableColumn, TableRow
 from nika_pipelines.reports.numerals import number
 from nika_pipelines.settings import Settings
@@ -82,8 +83,13 @@ def first_rejects_table(
 
 
 def _masking(result: dict[str, Any], settings: Settings) -> Masking:
-    personal = [one["name"] for one in result.get("columns") or [] if one.get("personal")]
-    return Masking(frozenset(personal), settings.mask_personal_data)
+    columns = result.get("columns") or []
+    personal = frozenset(one["name"] for one in columns if one.get("personal"))
+    # Such a column is not personal only where a person said so.
+    cleared = frozenset(
+        one["name"] for one in columns if one.get("semantic_type") in PERSONAL_TYPES
+    )
+    return Masking(personal, settings.mask_personal_data, cleared - personal)
 
 
 def _raw_text(raw: str | None) -> str:
