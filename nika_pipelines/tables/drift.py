@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from nika_pipelines.tables.sketch import ColumnSketch, TableSketch
+from nika_pipelines.tables.sketch import POINTS, ColumnSketch, TableSketch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -199,16 +199,25 @@ def _filled_shares(counts: "Shares") -> "Shares":
 
 
 def _below(sketch: ColumnSketch, places: "Shares") -> "Shares":
-    """The share of values that are not greater than each place."""
+    """The share of values that are not greater than each place.
+
+    Between two points lies at most a step of the sketch. Where more is gained from one to the next,
+    it is the next one that holds it: a value that comes very often.
+    """
     import numpy as np
 
-    shares = np.asarray(sketch.ranks) / sketch.sampled
+    points = np.asarray(sketch.points)
+    shares = np.concatenate([[0.0], np.asarray(sketch.ranks) / sketch.sampled])
+    steps = np.searchsorted(points, places, side="right")
+    found: Shares = shares[steps]
     if sketch.is_exact:
-        steps = np.searchsorted(sketch.points or [], places, side="right")
-        found: Shares = np.concatenate([[0.0], shares])[steps]
         return found
-    between: Shares = np.interp(places, sketch.points or [], shares, left=0.0, right=1.0)
-    return between
+    between = np.flatnonzero((steps > 0) & (steps < points.size))
+    behind = steps[between]
+    low, high = points[behind - 1], points[behind]
+    gained = np.minimum(shares[behind + 1] - shares[behind], 1 / (POINTS - 1))
+    found[between] += gained * (places[between] - low) / (high - low)
+    return found
 
 
 def _column(then: ColumnSketch, now: ColumnSketch, rows_then: int, rows_now: int) -> ColumnDrift:

@@ -94,6 +94,37 @@ def test_the_distance_of_large_samples_is_close_to_scipy_s(shift: float) -> None
     assert (chance < 0.001) == (expected.pvalue < 0.001)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.5, 0.6, 0.7])
+def test_a_value_that_comes_very_often_is_no_distance(share: float) -> None:
+    rng = np.random.default_rng(5)
+    capped = [np.where(rng.random(20_000) < share, 1.0, rng.random(20_000)) for _ in range(6)]
+    shifted = np.where(rng.random(20_000) < share, 1.0, rng.random(20_000) * 0.9)
+
+    found = [
+        kolmogorov_smirnov(column_sketch(then), column_sketch(now))
+        for then, now in zip(capped[::2], capped[1::2], strict=True)
+    ]
+
+    assert max(distance for distance, _ in found) < 0.025
+    distance, _ = kolmogorov_smirnov(column_sketch(capped[0]), column_sketch(shifted))
+    assert distance == pytest.approx(stats.ks_2samp(capped[0], shifted).statistic, abs=0.006)
+
+
+def test_a_sample_does_not_fall_in_step_with_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketches, "SAMPLE_ROWS", 500)
+    path = tmp_path / "hours.parquet"
+    parquet.write_table(pa.table({"hour": [float(n % 24) for n in range(12_000)]}), path)
+    columns = [Column("hour", "float", "measure")]
+
+    with engine() as con:
+        profile = profile_table(con, path, columns, Settings())
+        points = sketch_table(con, path, columns, profile, 0).columns[0].points
+
+    assert points == list(range(24))
+
+
 def test_the_chance_of_a_distance_is_scipy_s() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
@@ -191,7 +222,7 @@ def test_a_large_table_is_sampled_over_its_whole_length(
         profile = profile_table(con, path, [column], Settings())
         (found,) = sketch_table(con, path, [column], profile, 0).columns
 
-    assert found.sampled == 1_000
+    assert found.sampled == pytest.approx(1_000, abs=100)
     assert found.points is not None
     assert len(found.points) == sketches.POINTS
-    assert (found.points[0], found.points[-1]) == (0, 9_990)
+    assert found.points == pytest.approx(np.linspace(0, 9_999, sketches.POINTS), abs=500)
