@@ -29,7 +29,17 @@ def load_plain_yaml(text: str) -> Any:
     # Not only its own error: a tag that does not fit, such as `!!bool maybe`, a date that no
     # month has, or a number of 5,000 digits makes the library raise whatever its parts raise.
     except Exception as error:
-        raise PlainYamlError(f"is not YAML: {' '.join(str(error).split())[:300]}") from error
+        raise PlainYamlError(f"is not YAML: {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    """What the parser found, on one line, with its place if it has one."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    problem = getattr(error, "problem", None) or f"a value cannot be read: {error}"
+    context = getattr(error, "context", None)
+    told = f"{problem} ({context})" if context else problem
+    return place + " ".join(told.split())[:300]
 
 
 def _require_plain(text: str) -> None:

@@ -365,6 +365,18 @@ def test_broken_yaml_is_told_on_one_line_with_its_place(
         contract_file.load_contract(path)
 
     assert str(caught.value).startswith(f"sales.yaml: the file: is not YAML: {place}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 30_000, b"version: !!bool maybe", b"version: 2026-13-45", b"a: &a [x]\nb: *a", b"\xff"],
+)
+def test_a_hostile_contract_is_an_error_with_its_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "sales.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(ContractError, match=r"^sales\.yaml: "):
+        load_contract(path)
     assert "\n" not in str(caught.value)
 
 
