@@ -376,7 +376,7 @@ def test_a_hostile_contract_is_an_error_with_its_file(tmp_path: Path, content: b
     path.write_bytes(content)
 
     with pytest.raises(ContractError, match=r"^sales\.yaml: "):
-        load_contract(path)
+        contract_file.load_contract(path)
     assert "\n" not in str(caught.value)
 
 
