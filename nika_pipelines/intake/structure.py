@@ -13,6 +13,12 @@ from itertools import islice, pairwise
 
 from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.dialect import TYPED_CELL
+from nika_pipelines.intake.header_rows import (
+    are_years_as_names,
+    has_words_over_values,
+    is_unit_row,
+    rows_of_groups_and_names,
+)
 from nika_pipelines.intake.masking import masked_text
 from nika_pipelines.intake.preamble import block_above, skip_padded_notes
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
@@ -305,20 +311,31 @@ def _header_rows(rows: list[list[str]], line: int, *, whole: bool) -> _Head:
     body = list(filter(_is_filled, rows[1:]))
     if not body:
         return _lonely_row(rows[0] if rows else [], line, whole=whole)
+    grouped = rows_of_groups_and_names(rows)
     steady = [rows[0], *_below_no_blank(rows)]
-    evidence = _evidence(steady, 1)
+    evidence = 1.0 if grouped else _evidence(steady, 1)
     if evidence < 0:
-        return _Head(0)
+        return _settled(rows, 0)
     if evidence == 0 and not _could_be_names(rows[0], body[:3]):
         doubt = "The first row looks like data; column names were generated."
         return _Head(0, doubt, "header_rows: 1")
-    header = 1
+    header = max(1, grouped)
     while header < _MAX_HEADER_ROWS and _continues_header(rows, header):
         header += 1
     if evidence:
-        return _Head(header)
+        return _settled(rows, header)
     doubt = "Every cell is text; the first row was taken as the header."
     return _Head(header, doubt, "header_rows: 0")
+
+
+def _settled(rows: list[list[str]], header: int) -> _Head:
+    """So many header rows, with a doubt when words stand over values in the row below them."""
+    place = max(1, header)
+    if place + 1 >= len(rows) or not has_words_over_values(rows, place):
+        return _Head(header)
+    which = "The row below the header" if header else "The second row"
+    doubt = f"{which} holds words where the rows below it hold values: it may belong to the header."
+    return _Head(header, doubt, f"header_rows: {place + 1}")
 
 
 def _below_no_blank(rows: list[list[str]]) -> list[list[str]]:
@@ -350,7 +367,7 @@ def _evidence(rows: Sequence[Record], header: int) -> float:
     """Positive when the row above differs in kind from the column below, negative when alike."""
     body = [row for row in rows[header : header + _BODY_SAMPLE] if any(row)]
     above = rows[header - 1]
-    if _counts_up(above):
+    if _counts_up(above) or (body and are_years_as_names(above, body[0])):
         return 1.0
     evidence = 0.0
     for place, cell in enumerate(above):
@@ -406,6 +423,8 @@ def _continues_header(rows: list[list[str]], place: int) -> bool:
         return True
     if any(is_typed(cell) for cell in row if cell.strip()):
         return False
+    if is_unit_row(rows, place):
+        return True
     gaps = [number for number, cell in enumerate(above) if not cell.strip()]
     filled = [number for number in gaps if row[number].strip()]
     return bool(gaps) and len(filled) >= 0.5 * len(gaps) and _evidence(rows, place + 1) > 0
