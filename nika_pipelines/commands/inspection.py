@@ -76,8 +76,8 @@ def _how_read(intake: dict[str, Any]) -> str:
     """Encoding and delimiter, as far as the format has them: a workbook has neither."""
     said = [
         f"{name} {plain(value if name == 'encoding' else repr(value))}"
-        for name in ("encoding", "delimiter")
-        if (value := intake[name]) is not None
+        for name in ("sheet", "encoding", "delimiter")
+        if (value := intake.get(name)) is not None
     ]
     others = [repr(one["name"]) for one in intake["other_tables"]]
     said += [f"beside the other sheets {plain(', '.join(others))}"] if others else []

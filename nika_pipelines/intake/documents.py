@@ -81,6 +81,7 @@ def intake_document(
         "encoding": text.encoding,
         "delimiter": text.dialect.delimiter,
         "quotechar": text.dialect.quotechar,
+        **({} if text.dialect.sheet is None else {"sheet": text.dialect.sheet}),
         "header_rows": text.header_rows,
         "preamble_rows": text.preamble_rows,
         "footer_rows": text.footer_rows,

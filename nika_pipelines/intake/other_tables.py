@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from nika_pipelines.engine import connect
-from nika_pipelines.intake.codes import UploadRejected
+from nika_pipelines.intake.codes import UploadRejected, WarningCode
 from nika_pipelines.intake.deadline import check_time, interruptible
 from nika_pipelines.intake.dialect import DialectGuess
 from nika_pipelines.intake.names import safe_stem
 from nika_pipelines.intake.opening import OpenedText
-from nika_pipelines.intake.records import LINE_COLUMN, OTHER_TABLES, Dialect, TextTable
+from nika_pipelines.intake.records import (
+    LINE_COLUMN,
+    OTHER_TABLES,
+    Dialect,
+    IntakeWarning,
+    TextTable,
+)
 from nika_pipelines.intake.spreadsheet import Sheet
 from nika_pipelines.settings import Settings
 from nika_pipelines.sql import identifier, literal, parquet_rows
+
+_FEWEST_COLUMNS = 2
+"""A sheet of one column is a note, not a table."""
+_MOST_TOLD = 10
 
 Read = Callable[[OpenedText, Path], TextTable]
 """Reads opened text into text tables below a folder."""
@@ -47,6 +57,40 @@ def write_other_tables(
         path = f"{OTHER_TABLES}/{target.name}" if size else None
         kept.append({"name": sheet.name, "rows": found[0], "columns": found[1], "parquet": path})
     return kept
+
+
+def unread_sheets(
+    table: TextTable, others: Sequence[dict[str, Any]], out_dir: Path, settings: Settings
+) -> list[IntakeWarning]:
+    """What to tell of the other sheets that hold a table: nothing of them was judged."""
+    unread = [one for one in others if one["columns"] >= _FEWEST_COLUMNS and one["rows"] > 0]
+    if not unread:
+        return []
+    told = ", ".join(
+        f"{one['name'][:60]!r} ({one['rows']:,} row{'' if one['rows'] == 1 else 's'})"
+        for one in unread[:_MOST_TOLD]
+    )
+    more = len(unread) - _MOST_TOLD
+    told += f" and {more:,} more" if more > 0 else ""
+    sheets = "1 other sheet was" if len(unread) == 1 else f"{len(unread):,} other sheets were"
+    message = f"Only sheet {table.dialect.sheet!r} was read; {sheets} not judged: {told}."
+    alike = [one for one in unread if _columns_of(one, out_dir, settings) == table.names]
+    if alike:
+        which = "They have" if len(alike) == len(unread) > 1 else f"{len(alike):,} of them have"
+        which = "It has" if len(unread) == 1 else which
+        message += f" {which} the same columns: put them in one sheet, or one file each."
+    else:
+        message += " To judge another one, name it as `sheet` in the sidecar, or save it as a file."
+    return [IntakeWarning(WarningCode.FORMAT_MISMATCH, message)]
+
+
+def _columns_of(other: dict[str, Any], out_dir: Path, settings: Settings) -> list[str]:
+    """The names of a kept sheet's columns; none if it could not be kept."""
+    if other["parquet"] is None:
+        return []
+    with connect(settings) as con:
+        query = con.execute(f"SELECT * FROM {parquet_rows(out_dir / other['parquet'])} LIMIT 0")
+        return [str(column[0]) for column in query.description or []]
 
 
 def _keep(

@@ -6,7 +6,6 @@ Belongs here: the order of the steps. Does not belong here: what a step does, or
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from nika_pipelines.intake.codes import WarningCode
 from nika_pipelines.intake.dialect import cells_of
@@ -71,7 +70,7 @@ def read_text_table(
         wish = _Wish(options, display_name(companion_names(filename)[-1]))
         table = _read_decoded(text, out_dir, work, settings, clock, wish)
         with timed(clock, "other tables"):
-            return replace(table, other_tables=_other_tables(text, out_dir, work, settings))
+            return _with_other_tables(table, text, out_dir, work, settings, options)
     except BaseException:
         for name in (TEXT_PARQUET, REJECTS_PARQUET):
             (out_dir / name).unlink(missing_ok=True)
@@ -102,18 +101,26 @@ def _read_records(
     return read_json(content, out, work, settings, clock, options, only_lines=lines)
 
 
-def _other_tables(
-    text: OpenedText, out_dir: Path, work: Path, settings: Settings
-) -> list[dict[str, Any]]:
+def _with_other_tables(
+    table: TextTable,
+    text: OpenedText,
+    out_dir: Path,
+    work: Path,
+    settings: Settings,
+    options: ReadingOptions,
+) -> TextTable:
     """Read the other sheets of a workbook like its table, with nothing said about them."""
     if not text.other_sheets:
-        return []
-    from nika_pipelines.intake.other_tables import write_other_tables
+        return table
+    from nika_pipelines.intake.other_tables import unread_sheets, write_other_tables
 
     def read(sheet: OpenedText, folder: Path) -> TextTable:
         return _read_decoded(sheet, folder, folder, settings, {}, _Wish(NOTHING_SAID, "sidecar"))
 
-    return write_other_tables(text.other_sheets, out_dir, work, settings, read)
+    others = write_other_tables(text.other_sheets, out_dir, work, settings, read)
+    # Who named the sheet knows that there are others.
+    warnings = [] if options.sheet else unread_sheets(table, others, out_dir, settings)
+    return replace(table, other_tables=others, warnings=[*warnings, *table.warnings])
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,13 @@ def _level(result: dict[str, Any]) -> Level:
 def _usable_sentence(result: dict[str, Any]) -> str:
     metrics = result["metrics"]
     total, accepted = metrics["total_records"], metrics["accepted_records"]
+    rejected = total - accepted
     usable = (
-        f"All {total:,} rows are usable"
-        if accepted == total
-        else f"{accepted:,} of {total:,} rows are usable and {total - accepted:,} were rejected"
+        f"{accepted:,} of {total:,} rows {'is' if accepted == 1 else 'are'} usable and "
+        f"{rejected:,} {'was' if rejected == 1 else 'were'} rejected"
     )
+    if not rejected:
+        usable = "The only row is usable" if total == 1 else f"All {total:,} rows are usable"
     return f"{usable}; the quality score is {metrics['quality_score']:.0f} of 100."
 
 

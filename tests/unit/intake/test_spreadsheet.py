@@ -249,3 +249,40 @@ def test_only_the_beginning_of_a_long_sheet_is_searched_for_formulas(
 
     assert not found["formulas_complete"]
     assert 0 < found["lost_formulas"] < 50
+
+
+MONTH = [["day", "amount"], *([f"2026-01-{day:02}", day] for day in range(1, 21))]
+
+
+def unread(source: Path, tmp_path: Path, options: ReadingOptions = NOTHING_SAID) -> list[str]:
+    """The warnings about sheets that are not the table."""
+    table = read(source, tmp_path, options)
+    assert {one["name"] for one in table.other_tables}
+    return [one.message for one in table.warnings if "not judged" in one.message]
+
+
+def test_sheets_with_the_same_columns_are_told_with_what_to_do(tmp_path: Path) -> None:
+    sheets = {"Jan": MONTH, "Feb": MONTH[:19], "Mar": MONTH[:11]}
+
+    (message,) = unread(workbook(tmp_path / "months.xlsx", sheets), tmp_path)
+
+    assert message == (
+        "Only sheet 'Jan' was read; 2 other sheets were not judged: 'Feb' (18 rows), 'Mar' (10 "
+        "rows). They have the same columns: put them in one sheet, or one file each."
+    )
+
+
+def test_a_sheet_with_other_columns_can_be_named(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "a.xlsx", {"Jan": MONTH, "Rates": [["c", "r"], ["EUR", 1]]})
+
+    (message,) = unread(source, tmp_path)
+
+    assert "1 other sheet was not judged: 'Rates' (1 row)." in message
+    assert "name it as `sheet` in the sidecar" in message
+    assert unread(source, tmp_path, ReadingOptions(sheet="Rates")) == []
+
+
+def test_a_note_on_another_sheet_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    source = workbook(tmp_path / "a.xlsx", {"Jan": MONTH, "Notes": [["checked"], ["by me"]]})
+
+    assert unread(source, tmp_path) == []
