@@ -5,7 +5,6 @@ Belongs here: the vote over whole columns. Does not belong here: what a column m
 (`semantic_types`), the cast (`typed_table`), promises about later files (`contract`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,13 @@ from nika_pipelines.intake.column_options import overruled
 from nika_pipelines.intake.formula_cells import told_formulas
 from nika_pipelines.intake.hypotheses import PLAIN, TEXT, Evidence, Hypothesis
 from nika_pipelines.intake.masking import Masking
-from nika_pipelines.intake.near_types import NearType, near_type_warnings
+from nika_pipelines.intake.mixed_formats import mixed_formats
+from nika_pipelines.intake.near_types import (
+    NearType,
+    mixed_format_warnings,
+    near_type_warnings,
+    option_line,
+)
 from nika_pipelines.intake.reading_options import ColumnOption
 from nika_pipelines.intake.records import Column, ColumnType, IntakeWarning
 from nika_pipelines.intake.type_evidence import collect
@@ -44,6 +49,7 @@ def infer_columns(
     source_names: Sequence[str],
     settings: Settings,
     said: Mapping[int, ColumnOption] = MappingProxyType({}),
+    delimiter: str | None = None,
 ) -> tuple[list[Column], list[IntakeWarning]]:
     """Decide every column's type, format and meaning from all of its cells.
 
@@ -58,9 +64,10 @@ def infer_columns(
         source_names: headers as written in the file.
         settings: shares of the vote.
         said: what a person said about columns, by position; a type that was said needs no vote.
+        delimiter: what separates the file's cells; a semicolon speaks for decimal commas.
 
     Returns:
-        The columns, and warnings about ambiguous dates, columns that a few cells keep text, and
+        The columns, and warnings about ambiguous dates and numbers, columns that a few cells keep text, and
         cells that look like formulas.
     """
     source = parquet_rows(text_parquet)
@@ -69,7 +76,9 @@ def infer_columns(
     as_text = {n for n, option in forced.items() if option.type == "text"}
     collected = collect(con, source, rows, names, as_text)
     settled = {n: _forced(option, collected[n]) for n, option in forced.items()}
-    voted, ambiguous = _choose(collected, settings.type_vote_share, settled)
+    voted, ambiguous, doubtful = _choose(
+        collected, settings.type_vote_share, settled, delimiter == ";"
+    )
     chosen = _spare_rows(voted, collected, rows * settings.max_bad_row_share, settled)
     columns = [
         _column(name, source, hypothesis, found)
@@ -79,20 +88,21 @@ def infer_columns(
     ]
     warnings = [
         _ambiguous_date(columns[n]) for n in ambiguous if columns[n].type in ("date", "timestamp")
-    ]
-    near = [
-        _near_type(name, found, "vote" if vote == TEXT else "rows")
+    ] + [_ambiguous_number(columns[n], other) for n, other in doubtful if chosen[n] != TEXT]
+    near = {
+        n: _near_type(name, found, "vote" if vote == TEXT else "rows")
         for n, (name, found, vote, choice) in enumerate(
             zip(names, collected, voted, chosen, strict=True)
         )
         if choice == TEXT and n not in settled
-    ]
-    columns = _without_meaning(columns, {one.name for one in near if one.is_worth_telling})
+    }
+    nearly = {one.name for one in near.values() if one.is_worth_telling}
+    columns = _without_meaning(columns, nearly)
     columns = [
         overruled(column, said[n]) if n in said else column for n, column in enumerate(columns)
     ]
     masking = Masking.of(columns, settings)
-    warnings += near_type_warnings(con, text_parquet, rows, near, settings, masking)
+    warnings += _text_warnings(con, text_parquet, rows, near, collected, settings, masking)
     return columns, warnings + told_formulas(
         {
             c.name: e.facts["formulas"]
@@ -122,9 +132,32 @@ def contracted_text_warnings(
     collected = collect(con, source, rows, names)
     for found in collected:
         _drop_deliberate_text(found)
-    near = [_near_type(name, of, "contract") for name, of in zip(names, collected, strict=True)]
+    near = {n: _near_type(name, collected[n], "contract") for n, name in enumerate(names)}
     masking = Masking.of(columns, settings)
-    return near_type_warnings(con, text_parquet, rows, near, settings, masking)
+    return _text_warnings(con, text_parquet, rows, near, collected, settings, masking)
+
+
+def _text_warnings(
+    con: "DuckDBPyConnection",
+    text_parquet: Path,
+    rows: int,
+    near: Mapping[int, NearType],
+    collected: Sequence[Evidence],
+    settings: Settings,
+    masking: Masking,
+) -> list[IntakeWarning]:
+    """Warn of text columns that are numbers or dates for the most part, or in two formats."""
+    mixed = {}
+    for n, one in near.items():
+        if one.is_worth_telling:
+            continue
+        found = mixed_formats(con, text_parquet, rows, one.name, collected[n])
+        if found is not None:
+            mixed[n] = found
+    plain = [one for n, one in near.items() if n not in mixed]
+    told = near_type_warnings(con, text_parquet, rows, plain, settings, masking)
+    both = list(mixed.values())
+    return told + mixed_format_warnings(con, text_parquet, rows, both, settings, masking)
 
 
 def _is_text(column: Column) -> bool:
@@ -143,23 +176,33 @@ def _forced(option: ColumnOption, found: Evidence) -> Hypothesis:
 
 
 def _choose(
-    evidence: list[Evidence], vote: float, settled: Mapping[int, Hypothesis]
-) -> tuple[list[Hypothesis], list[int]]:
-    """The winning hypothesis of every column, and which columns' dates were read by custom."""
+    evidence: list[Evidence], vote: float, settled: Mapping[int, Hypothesis], semicolons: bool
+) -> tuple[list[Hypothesis], list[int], list[tuple[int, Hypothesis]]]:
+    """The winning hypothesis of every column, and those that other evidence had to decide.
+
+    These are the columns whose dates were read by custom, and the columns whose numbers mean
+    something else in another reading, with that reading.
+    """
     tied = [
         [settled[n]] if n in settled else _best(found, vote) for n, found in enumerate(evidence)
     ]
-    comma = _uses_decimal_comma(tied)
+    comma, point = _decimal_marks(tied)
     month_first = any(_is_month_first(hypotheses) for hypotheses in tied)
     day_first = any(_is_day_first(hypotheses) for hypotheses in tied)
-    chosen, ambiguous = [], []
+    chosen: list[Hypothesis] = []
+    ambiguous, doubtful = [], []
     for n, (found, hypotheses) in enumerate(zip(evidence, tied, strict=True)):
         choice = hypotheses[0]
         if n in settled:
             chosen.append(choice)
             continue
         if choice.type in ("integer", "float"):
-            choice = _settle_number(hypotheses, found, comma)
+            choice = _settle_number(hypotheses, found, comma=comma and not point)
+            other = _other_number(hypotheses, choice)
+            if other is not None and (comma if point else semicolons):
+                # Without a decimal point elsewhere, who writes semicolons writes decimal commas.
+                choice, other = (choice, other) if point else (other, choice)
+                doubtful.append((n, other))
         swapped = _swapped(choice)
         if swapped in hypotheses:
             if month_first and not day_first:
@@ -167,7 +210,7 @@ def _choose(
             elif not day_first or month_first:
                 ambiguous.append(n)
         chosen.append(choice)
-    return chosen, ambiguous
+    return chosen, ambiguous, doubtful
 
 
 def _best(found: Evidence, vote: float) -> list[Hypothesis]:
@@ -187,12 +230,12 @@ def _drop_deliberate_text(found: Evidence) -> None:
         found.fits = {}
 
 
-def _uses_decimal_comma(tied: list[list[Hypothesis]]) -> bool:
-    """Whether some column can only be read with a decimal comma, and none only with a point."""
+def _decimal_marks(tied: list[list[Hypothesis]]) -> tuple[bool, bool]:
+    """Whether some column can only be read with a decimal comma, and some only with a point."""
     numbers = [hs for hs in tied if hs[0].type in ("integer", "float") and PLAIN[0] not in hs]
     comma = any(all(_continental(h) for h in hypotheses) for hypotheses in numbers)
     point = any(not any(_continental(h) for h in hypotheses) for hypotheses in numbers)
-    return comma and not point
+    return comma, point
 
 
 def _continental(hypothesis: Hypothesis) -> bool:
@@ -200,10 +243,17 @@ def _continental(hypothesis: Hypothesis) -> bool:
     return "decimal comma" in words or "thousands dot" in words
 
 
-def _settle_number(hypotheses: list[Hypothesis], found: Evidence, comma: bool) -> Hypothesis:
+def _other_number(hypotheses: list[Hypothesis], choice: Hypothesis) -> Hypothesis | None:
+    """The reading with decimal commas of numbers that the one with points fits as well."""
+    if choice == PLAIN[0] or _continental(choice):
+        return None
+    return next((one for one in hypotheses if _continental(one)), None)
+
+
+def _settle_number(hypotheses: list[Hypothesis], found: Evidence, *, comma: bool) -> Hypothesis:
     """Choose between readings that fit equally well: is 1.234 a thousand or one and a bit?"""
-    other = next((h for h in hypotheses if _continental(h)), None)
-    if other is None or hypotheses[0] == PLAIN[0] or _continental(hypotheses[0]):
+    other = _other_number(hypotheses, hypotheses[0])
+    if other is None:
         return hypotheses[0]
     facts = found.facts
     # Whole numbers up to 999 without a dot beside groups that end in 0: nobody writes decimals so.
@@ -288,12 +338,24 @@ def _near_type(
     return NearType(name, best.type, best.format, found.filled, fits, kept_by)
 
 
+def _ambiguous_number(column: Column, other: Hypothesis) -> IntakeWarning:
+    both = f"{column.format} {other.format}"
+    written = "1,234" if "thousands comma" in both else "1.234"
+    return IntakeWarning(
+        WarningCode.FORMAT_MISMATCH.value,
+        f"Column {column.name!r}: every number is ambiguous, as {written} may be 1234 or a little more "
+        f"than one; read as {column.type} ({column.format or 'decimal point'}), a factor of 1000 "
+        f"away from {other.type} ({other.format or 'decimal point'}). If that is wrong, write "
+        f"into the sidecar `<file>.nika.yaml`: {option_line(column.name, other)}, or this type "
+        "and format into the contract.",
+    )
+
+
 def _ambiguous_date(column: Column) -> IntakeWarning:
     other = _swapped(Hypothesis(column.type, column.format))
-    settled = {column.name: {"type": column.type, "format": other.format if other else None}}
     return IntakeWarning(
         WarningCode.AMBIGUOUS_DATE.value,
         f"Column {column.name!r}: every date can be read day first and month first; it was read as "
         f"{column.format}. If that is wrong, write into the sidecar `<file>.nika.yaml`: "
-        f"`columns: {json.dumps(settled, ensure_ascii=False)}`, or this format into the contract.",
+        f"{option_line(column.name, other or TEXT)}, or this format into the contract.",
     )

@@ -49,10 +49,17 @@ SemanticType = Literal[
 
 @dataclass(frozen=True)
 class IntakeWarning:
-    """Something to know about an accepted file; `code` is a `codes.WarningCode`."""
+    """Something to know about an accepted file.
+
+    Attributes:
+        code: a `codes.WarningCode`.
+        message: what people read.
+        doubtful: how many values of one column could not be read as what the column seems to hold.
+    """
 
     code: str
     message: str
+    doubtful: int = 0
 
 
 @dataclass(frozen=True)

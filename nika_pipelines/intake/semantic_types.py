@@ -137,6 +137,11 @@ def is_called_date(name: str) -> bool:
     return _DATE_NAME.search(header_words(name)) is not None
 
 
+def is_called_money(name: str) -> bool:
+    """Whether a header says that its column holds amounts of money."""
+    return _MONEY_NAME.search(header_words(name)) is not None
+
+
 def is_called_id(name: str) -> bool:
     """Whether a header says that its column identifies something."""
     return _ID_NAME.search(header_words(name)) is not None

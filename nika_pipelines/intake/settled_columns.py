@@ -62,7 +62,13 @@ def settle_columns(
     said = options_by_position(options.columns, text.names, text.source_names)
     if known is None:
         columns, warnings = infer_columns(
-            con, text.parquet, text.names, text.source_names, settings, _with_own(text, said)
+            con,
+            text.parquet,
+            text.names,
+            text.source_names,
+            settings,
+            _with_own(text, said),
+            text.dialect.delimiter,
         )
         return SettledColumns(columns, None, warnings)
     return _by_contract(con, text, known, said, settings)
@@ -129,6 +135,7 @@ def _by_contract(
             [text.source_names[place] for place in new],
             settings,
             {n: said[place] for n, place in enumerate(new) if place in said},
+            text.dialect.delimiter,
         )
         columns |= zip(new, inferred, strict=True)
         warnings += about_new

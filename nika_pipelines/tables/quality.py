@@ -3,7 +3,7 @@
 | part | weight | what it measures |
 |---|---|---|
 | completeness | 0.30 | share of the accepted table's cells that hold a value |
-| validity | 0.30 | share of the file's records that were accepted |
+| validity | 0.30 | share of the file's records that were accepted, without doubtful values |
 | uniqueness | 0.15 | share of rows that do not repeat an earlier row in every column |
 | consistency | 0.15 | 100, less 10 per kind of warning and less the share of infinite values |
 | timeliness | 0.10 | share of steps along the time column that go forward without a long gap |
@@ -56,8 +56,13 @@ def _validity(intake: IntakeReport) -> tuple[float | None, str]:
     balance = intake.balance
     if not balance.records:
         return None, "There are no records."
-    share = balance.accepted / balance.records
-    return 100 * share, f"{balance.rejected:,} of {balance.records:,} records were rejected."
+    # Rows are not known, so the column with most such values stands for all of them.
+    doubtful = max((warning.doubtful for warning in intake.warnings), default=0)
+    good = max(0, balance.accepted - doubtful)
+    text = f"{balance.rejected:,} of {balance.records:,} records were rejected"
+    if doubtful:
+        text += f", and {doubtful:,} values of one column do not read like its others"
+    return 100 * good / balance.records, f"{text}."
 
 
 def _uniqueness(profile: TableProfile) -> tuple[float | None, str]:

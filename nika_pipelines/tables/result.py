@@ -98,7 +98,7 @@ def build_result(
         "anomalies": records,
         "row_balance": asdict(intake.balance) | {"closes": intake.balance.closes},
         "rejects_by_code": dict(intake.rejects_by_code),
-        "warnings": [asdict(warning) for warning in intake.warnings],
+        "warnings": [{"code": w.code, "message": w.message} for w in intake.warnings],
         "other_tables": other_tables,
         "drift": None if drift is None else [_drift(one) for one in drift],
         "baseline": None,

@@ -74,7 +74,14 @@ def test_a_single_bad_cell_of_four_is_told_without_promising_too_much(tmp_path: 
         spoiled([str(10**18 + n) for n in range(50)], 3),
         [*(["yes", "no"] * 20), "maybe"],
         [f"word {n}" for n in range(30)],
-        [*map(str, range(20)), *["x"] * 10],
+        [*map(str, range(9)), *["x"] * 10],
+        [f"{n}" if n % 3 else f"{n}B" for n in range(60)],
+        [f"A{n}" for n in range(60)],
+        [f"{n}" if n % 3 else f"SW{n}A {n}AB" for n in range(60)],
+        [f"{10_115 + n}" if n % 3 else f"0{1_067 + n}" for n in range(60)],
+        [f"1.{n}" if n % 3 else f"1.{n}.2" for n in range(60)],
+        [f"1.{n}.{n}" if n % 2 else f"v2.{n}" for n in range(60)],
+        [f"{n}-{n + 1}" if n % 2 else f"{n}/{n + 1}" for n in range(60)],
         ["1 $", "2 €", "3 $", "4 $", "oops"],
         ["NA", "ZA", "12", None],
         [None, None],
@@ -85,6 +92,77 @@ def test_text_for_a_reason_is_not_told(tmp_path: Path, cells: list[str]) -> None
 
     assert columns[0].type == "text"
     assert not messages
+
+
+@pytest.mark.parametrize(
+    "good, bad",
+    [
+        ([f"{n}.5" for n in range(70)], [f"n.v.{n}" for n in range(30)]),
+        ([f"{n}" for n in range(70)], ["unbekannt"] * 30),
+        ([f"2024-02-{n % 28 + 1:02}" for n in range(50)], ["offen"] * 50),
+    ],
+)
+def test_a_worse_column_is_told_as_well(tmp_path: Path, good: list[str], bad: list[str]) -> None:
+    cells = [bad.pop() if bad and n % 2 else good.pop() for n in range(100)]
+
+    _, (message,) = told(tmp_path, v=cells)
+
+    assert "0 of 100 values (" in message
+    assert '`columns: {"v": {"type": ' in message
+    assert "too many rows would be rejected" in message
+
+
+def test_amounts_are_told_even_if_the_others_look_like_codes(tmp_path: Path) -> None:
+    cells = [str(n) if n % 3 else f"n.v.{n}" for n in range(60)]
+
+    assert told(tmp_path, amount=cells)[1]
+    assert not told(tmp_path, room=cells)[1]
+
+
+@pytest.mark.parametrize(
+    "first, second, formats",
+    [
+        ("{n}.5", "{n},5", ["float", "float (decimal comma)"]),
+        (
+            "2024-02-{d:02}", "{d:02}.03.2024", ["date (%Y-%m-%d)", "date (%d.%m.%Y)"],
+        ),
+        (
+            "{d}/31/2024 9:05 PM", "2024-03-{d:02}",
+            ["date (%Y-%m-%d)", "timestamp (%m/%d/%Y time am/pm)"],
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [60, 24_001])
+def test_two_formats_in_one_column_are_told(
+    tmp_path: Path, first: str, second: str, formats: list[str], rows: int
+) -> None:
+    months = (1, 3, 5, 7, 8, 10, 12)
+    cells = [(second if n % 2 else first).format(n=n, d=months[n % 7]) for n in range(rows)]
+
+    (column,), (message,) = told(tmp_path, **{"d'x": cells})
+
+    assert column.type == "text"
+    assert "mixes formats" in message
+    for one in formats:
+        assert f" %) are {one}, such as " in message
+    assert f"'{cells[0]}' (line 2)" in message
+    assert f"'{cells[1]}' (line 3)" in message
+    assert '`columns: {"d\'x": {"type": ' in message
+
+
+def test_formats_that_leave_too_much_unread_are_no_mixture(tmp_path: Path) -> None:
+    cells = ["1.5", "1,5", "1.5.2", "1-5", "3/4"] * 12
+
+    assert not told(tmp_path, c=cells)[1]
+
+
+def test_cells_of_personal_columns_are_masked_in_such_warnings(tmp_path: Path) -> None:
+    cells = [f"{n}.5" if n % 3 else f"ann{n}@example.org" for n in range(60)]
+
+    _, (message,) = told(tmp_path, amount=cells)
+
+    assert "@" in message
+    assert "example" not in message
 
 
 def test_columns_that_cost_too_many_rows_together_are_told(tmp_path: Path) -> None:

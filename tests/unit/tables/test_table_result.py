@@ -275,6 +275,19 @@ def test_quality_is_the_weighted_mean_of_what_can_be_judged() -> None:
     assert QualityScore.from_json(json.loads(json.dumps(score.to_json()))) == score
 
 
+def test_doubtful_values_count_as_invalid_and_stay_inside() -> None:
+    given = intake(10)
+    given.warnings.append(IntakeWarning("FORMAT_MISMATCH", "Half of it.", 40))
+    given.warnings.append(IntakeWarning("FORMAT_MISMATCH", "Some of it.", 5))
+
+    part = quality.score(profile(), given).parts["validity"]
+
+    assert part.score == 54.55  # 60 of 110
+    assert "40 values of one column do not read like its others" in part.explanation
+    document = result(given)
+    assert document["warnings"][0] == {"code": "FORMAT_MISMATCH", "message": "Half of it."}
+
+
 def test_a_part_that_cannot_be_judged_leaves_its_weight_to_the_others() -> None:
     score = quality.score(profile(duplicate_rows=None), intake(0, "A", "B"))
     assert score.parts["timeliness"].score is None
