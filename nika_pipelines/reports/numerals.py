@@ -4,6 +4,7 @@ Belongs here: a value turned into text for people. Does not belong here: roundin
 """
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 _SIGNIFICANT = 5
@@ -33,6 +34,17 @@ def _decimal(value: float, significant: int) -> str:
     places = max(significant - 1 - magnitude, 0)
     text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def narrower(value: float) -> Iterator[str]:
+    """Ways to write a number, the widest first, when its usual form finds no room."""
+    if not math.isfinite(value):
+        return
+    if abs(value) < 10**9:
+        yield from (number(float(value), digits) for digits in (4, 3, 2))
+    for digits in (3, 2, 1, 0):
+        mantissa, _, power = f"{value:.{digits}e}".partition("e")
+        yield f"{mantissa}e{int(power)}"
 
 
 def percent(part: float, whole: float) -> str:

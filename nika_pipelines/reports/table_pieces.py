@@ -4,11 +4,13 @@ Columns get the width their cells ask for; where that is more than the page has,
 way first, so that figures stay whole.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nika_pipelines.reports.chart_specs import Severity
 from nika_pipelines.reports.document import Cell, Number, Run, Table, TableColumn, TableRow
+from nika_pipelines.reports.numerals import narrower
 from nika_pipelines.reports.pieces import Piece
 from nika_pipelines.reports.style import (
     FAINT,
@@ -40,7 +42,9 @@ _REFERENCE = Style(6.4, 9.4, FAINT)
 _PAD_X = 3.5
 _PAD_Y = 2.2
 _CELL_LIMIT = 240
-_WRAPPED_LINES = 5
+_WRAPPED_LIMIT = 700
+_WRAPPED_LINES = 8
+_SMALLEST = 0.6
 _NOTE_LINES = 4
 _MOST_STRETCH = 1.9
 
@@ -86,11 +90,11 @@ def _line(text: str, style: Style) -> Piece:
     return Piece(style.leading + 3, draw, before=1)
 
 
-def cell_text(cell: Cell) -> str:
+def cell_text(cell: Cell, limit: int = _CELL_LIMIT) -> str:
     """The drawable text of a cell."""
     if isinstance(cell, Severity):
         return f"{SEVERITY_SIGNS[cell]} {cell.value}"
-    return drawable(cell.text if isinstance(cell, Number) else cell, _CELL_LIMIT)
+    return drawable(cell.text if isinstance(cell, Number) else cell, limit)
 
 
 def _columns(table: Table, measure: float) -> list[_Column]:
@@ -190,18 +194,32 @@ def _row(row: TableRow, columns: list[_Column], measure: float) -> Piece:
 
 def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
     room = column.wide - 2 * _PAD_X
-    text = cell_text(cell)
+    text = cell_text(cell, _WRAPPED_LIMIT if column.wrap else _CELL_LIMIT)
     if isinstance(cell, Severity):
         style = replace(CELL, colour=SEVERITY_COLOURS[cell], strong=True)
         return [fitted(text, room, style.size, strong=True)], style
+    if column.right_aligned and width(text, CELL.size) > room:
+        return _figure(cell, text, room)
     if not column.wrap or width(text, CELL.size) <= room:
-        keep_end = not column.right_aligned
-        return [fitted(text, room, CELL.size, keep_end=keep_end)], CELL
+        return [fitted(text, room, CELL.size, keep_end=not column.right_aligned)], CELL
     broken = ["".join(part for part, _ in line) for line in lines(text, room, CELL)]
     if len(broken) > _WRAPPED_LINES:
         last = broken[_WRAPPED_LINES - 1] + ELLIPSIS
         broken = [*broken[: _WRAPPED_LINES - 1], fitted(last, room, CELL.size)]
     return broken, CELL
+
+
+def _figure(cell: Cell, text: str, room: float) -> tuple[list[str], Style]:
+    """A figure that is too wide: fewer digits, then smaller or on more lines; never cut."""
+    if isinstance(cell, Number) and cell.value is not None:
+        forms = [form for form in narrower(cell.value) if width(form, CELL.size) <= room]
+        if forms:
+            return [forms[0]], CELL
+        text = list(narrower(cell.value))[-1:][0] if math.isfinite(cell.value) else text
+    longest = max(width(word, CELL.size) for word in text.split(" "))
+    style = replace(CELL, size=CELL.size * max(_SMALLEST, min(1.0, room / (longest + 0.01))))
+    broken = ["".join(part for part, _ in line) for line in lines(text, room, style)]
+    return broken[:_WRAPPED_LINES], style
 
 
 def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[_NoteLine]:
@@ -210,10 +228,14 @@ def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[_
     room = measure - indent - 2 * _PAD_X
     reference = drawable(row.reference) if row.reference else ""
     reserved = width(reference, _REFERENCE.size) + 10 if reference else 0.0
-    if row.note and row.brief:
-        text = fitted(drawable(row.note), room - reserved, NOTE.size)
-        return [_NoteLine(((text, False),), reference)]
-    broken = lines((Run(row.note),), room, NOTE, limit=600)[:_NOTE_LINES] if row.note else []
+    most = 1 if row.brief else _NOTE_LINES
+    broken = lines((Run(row.note),), room, NOTE, limit=600) if row.note else []
+    if len(broken) > most:
+        last = "".join(text for text, _ in broken[most - 1]) + ELLIPSIS
+        cut = fitted(last, room - reserved, NOTE.size)
+        # At a word's end: half a word reads like another one.
+        cut = f"{cut.rstrip(ELLIPSIS).rpartition(' ')[0] or cut.rstrip(ELLIPSIS)} {ELLIPSIS}"
+        broken = [*broken[: most - 1], ((cut, False),)]
     found = [_NoteLine(line) for line in broken]
     if reference and found and _line_width(broken[-1]) + reserved <= room:
         found[-1] = _NoteLine(broken[-1], reference)

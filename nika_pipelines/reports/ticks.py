@@ -18,6 +18,7 @@ _SECOND_STEPS = (
 FEWEST_TICKS = 2
 """One number alone does not say how long a scale is."""
 _FINER_TRIES = 3
+_MOST_DIGITS = 17
 _MONTH = 30.4 * _DAY
 _MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1_200, 12_000)
 
@@ -44,7 +45,19 @@ def _numbers(low: float, high: float, step: float, most: int) -> list[Tick]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     places = max(-math.floor(math.log10(step) + 1e-9), 0)
     values = [index * step for index in range(first, min(last, first + 4 * most) + 1)]
-    return [(value, _tick_text(value, places)) for value in values]
+    texts = [_tick_text(value, places) for value in values]
+    if len(set(texts)) < len(texts):
+        texts = _telling_texts(values)
+    return list(zip(values, texts, strict=True))
+
+
+def _telling_texts(values: list[float]) -> list[str]:
+    """Large numbers close to each other: as many digits as tell them apart."""
+    for digits in range(3, _MOST_DIGITS):
+        texts = [f"{value:.{digits}e}".replace("e+", "e") for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _nice_step(rough: float) -> float:

@@ -4,6 +4,7 @@ Belongs here: loading the faces, and text as far as the faces can show it. The s
 lie in ``fonts/`` with their licence.
 """
 
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nika_pipelines.reports.text import DEFAULT_LIMIT, REPLACEMENT, shown
 FONTS = Path(__file__).parent / "fonts"
 REGULAR = "Inter"
 BOLD = "Inter-SemiBold"
+_LONGEST_NAME = 30
 _FILES = {REGULAR: "Inter-Regular.ttf", BOLD: "Inter-SemiBold.ttf"}
 
 
@@ -34,13 +36,16 @@ def _missing() -> "_Glyphs":
 
 
 class _Glyphs(dict[int, str]):
-    """A translation table that shows the replacement for every character the faces lack."""
+    """A translation table for every character that the faces lack: pictures become their names."""
 
     def __init__(self, present: set[int]) -> None:
         super().__init__((code, chr(code)) for code in present)
 
     def __missing__(self, code: int) -> str:
-        return REPLACEMENT
+        if unicodedata.category(chr(code)) != "So":
+            return REPLACEMENT
+        name = unicodedata.name(chr(code), "").lower()
+        return f":{name}:" if 0 < len(name) <= _LONGEST_NAME else REPLACEMENT
 
 
 def drawable(value: object, limit: int = DEFAULT_LIMIT) -> str:

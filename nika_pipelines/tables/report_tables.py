@@ -14,7 +14,7 @@ NUMERIC_TYPES = frozenset({"integer", "float"})
 _MOST_STATISTICS = 24
 _FEWER_STATISTICS = 14  # where many findings take the space
 _MANY_FINDINGS = 25
-_MOST_FULL_NOTES = 6  # further findings have their explanation cut to one line
+_MOST_FULL_NOTES = 6  # where there are many, further explanations are cut to one line
 _MOST_MISSING = 6
 _MOST_WARNINGS = 10
 _MOST_CORRELATIONS = 5
@@ -25,14 +25,16 @@ _STATISTICS_METHOD = (
     "sample standard deviation and quartiles by linear interpolation. "
 )
 _FINDINGS_METHOD = (
-    "Scores rank findings of one method; severity puts all of them in one order. The method is the "
-    "test that a value fails by most; whether it is reported is decided by the two tails of its "
+    "Scores rank findings of one kind; severity puts all of them in one order. The test named is the "
+    "one that a value fails by most; whether it is reported is decided by the two tails of its "
     "column, each fitted to the outer values on its side of the median. An expected range ends "
     "where, by that fit, less than one value of the whole file would lie farther out, so it reaches "
     "farther on the side of a long tail. A robust sigma is the spread of the ordinary values: "
     "1.4826 times the median distance from the median or, where that is 0, the interquartile range "
     "divided by 1.349. It says how far out a value is, not where the range ends."
 )
+_TESTS = {"z_score": "z-score", "iqr": "IQR fences", "mad": "MAD", "missing_run": "long gap"}
+"""The methods of findings: which test a value fails, not how far out it is."""
 _ROW_CODES = {
     "SHORT_ROW": "fewer cells than the header",
     "LONG_ROW": "more cells than the header",
@@ -69,6 +71,7 @@ def severity_counts(result: dict[str, Any]) -> dict[Severity, int]:
 
 def findings_table(result: dict[str, Any], listed: list[dict[str, Any]], found: int) -> Table:
     """The findings in their order of rank, each with its explanation and identifier."""
+    crowded = len(listed) > _MANY_FINDINGS
     timed = any(anomaly.get("time_start") for anomaly in listed)
     columns = [
         TableColumn("No.", "right"),
@@ -79,10 +82,10 @@ def findings_table(result: dict[str, Any], listed: list[dict[str, Any]], found: 
         TableColumn("Value", "right"),
         TableColumn("Expected", "right"),
         TableColumn("Score", "right"),
-        TableColumn("Method"),
+        TableColumn("Fails test"),
     ]
     rows = tuple(
-        _finding_row(rank, anomaly, timed=timed, brief=rank > _MOST_FULL_NOTES)
+        _finding_row(rank, anomaly, timed=timed, brief=crowded and rank > _MOST_FULL_NOTES)
         for rank, anomaly in enumerate(listed, start=1)
     )
     file = str((result.get("data_files") or {}).get("anomalies") or "anomalies.parquet")
@@ -102,10 +105,14 @@ def _finding_row(rank: int, anomaly: dict[str, Any], *, timed: bool, brief: bool
         _value(value),
         _range_text(anomaly.get("expected_range")),
         Number(number(anomaly.get("score"), 3), anomaly.get("score")),
-        str(anomaly.get("method") or "").replace("_", " "),
+        _test_text(anomaly.get("method")),
     ]
     note = str(anomaly.get("explanation") or "")
     return TableRow(tuple(cells), note, str(anomaly.get("id") or ""), brief)
+
+
+def _test_text(method: object) -> str:
+    return _TESTS.get(str(method), str(method or "").replace("_", " "))
 
 
 def _rows_text(anomaly: dict[str, Any]) -> str:
@@ -178,7 +185,9 @@ def _numeric_table(columns: list[dict[str, Any]], total: int) -> Table:
                 Number(number(column.get("count")), column.get("count")),
                 Number(number(column.get("nulls")), column.get("nulls")),
                 *(
-                    Number(number(column.get(key), 3 if key in keys[-2:] else 4), column.get(key))
+                    _shape(column.get(key))
+                    if key in keys[-2:]
+                    else Number(number(column.get(key), 4), column.get(key))
                     for key in keys
                 ),
             )
@@ -188,6 +197,12 @@ def _numeric_table(columns: list[dict[str, Any]], total: int) -> Table:
     names = ("Count", "Missing", *heads)
     heading = (TableColumn("Column"), *(TableColumn(name, "right") for name in names))
     return Table(heading, rows, _left_out(total, len(columns)))
+
+
+def _shape(value: object) -> Number:
+    """Skewness or kurtosis; what rounding left of a symmetry is no figure."""
+    settled = round(value, 9) if isinstance(value, float) else value
+    return Number(number(settled, 3), settled if isinstance(settled, int | float) else None)
 
 
 def _other_table(columns: list[dict[str, Any]], total: int) -> Table:
@@ -388,11 +403,7 @@ def warnings_table(result: dict[str, Any]) -> Table | None:
 def method_sentences(result: dict[str, Any]) -> list[tuple[str, bool]]:
     """How findings were made, as text with its emphasis, from what really ran."""
     methods = sorted(
-        {
-            str(a["method"]).replace("_", " ")
-            for a in result.get("anomalies") or []
-            if a.get("method")
-        }
+        {_test_text(a["method"]) for a in result.get("anomalies") or [] if a.get("method")}
     )
     text = [(_STATISTICS_METHOD, False)]
     if methods:

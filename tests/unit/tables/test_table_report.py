@@ -122,7 +122,7 @@ def test_the_first_page_has_verdict_figures_picture_and_next_step(data: Path) ->
 def test_every_kind_of_evidence_is_told(data: Path) -> None:
     text = "\n".join(rendered(result(), data))
     for expected in (
-        f"{UPLOAD}/a3", "fifty times what is usual", "-21 to 21", "2024-01-14 21:20", "z score",
+        f"{UPLOAD}/a3", "fifty times what is usual", "-21 to 21", "2024-01-14 21:20", "z-score",
         "SHORT_ROW", "fewer cells than the header", "FORMULA_LIKE", "1 % is empty.", "-0.97",
         "no line is lost", "ab" * 32, "7f31b2aa-3c4d", "z_score_threshold 3.0", "1.00 s", "104",
     ):  # fmt: skip
