@@ -65,6 +65,31 @@ def skip_padded_notes(records: Sequence[Record], first: int, most: int) -> int:
     return begin if _typed_columns(below, wide) else first
 
 
+def header_above(records: Sequence[Record], first: int, width: int) -> int:
+    """Where the table begins, when its first rows have another number of cells than most.
+
+    Args:
+        records: the first records of the file.
+        first: the first one that has the table's width.
+        width: the cells of most records.
+
+    Returns:
+        ``first``, or the record of a header above it, if rows with values and with as many cells
+        as the header stand right between the two.
+    """
+    begin = next((n for n in range(first, 0, -1) if not _used(records[n - 1])), 0)
+    header, rows = records[begin], records[begin + 1 : first]
+    if not rows or len(header) < 2 or len(header) >= width or not _is_header(header):
+        return first
+    same = all(len(row) == len(header) and _has_value(row) for row in rows)
+    below = records[first : first + 2 * len(rows) + 1]
+    return begin if same and all(map(_has_value, filter(_used, below))) else first
+
+
+def _has_value(row: Record) -> bool:
+    return any(TYPED_CELL.fullmatch(cell.strip()) for cell in row)
+
+
 def _blocks(records: Sequence[Record]) -> Iterator[tuple[int, list[Record]]]:
     """Rows of at least two cells that follow each other, and where each block begins."""
     rows: list[Record] = []

@@ -20,7 +20,7 @@ from nika_pipelines.intake.header_rows import (
     rows_of_groups_and_names,
 )
 from nika_pipelines.intake.masking import masked_text
-from nika_pipelines.intake.preamble import block_above, skip_padded_notes
+from nika_pipelines.intake.preamble import block_above, header_above, skip_padded_notes
 from nika_pipelines.intake.reading_options import NOTHING_SAID, ReadingOptions
 from nika_pipelines.intake.records import LINE_COLUMN, IntakeWarning
 from nika_pipelines.settings import Settings
@@ -47,6 +47,7 @@ class Structure:
         doubt: why a person should look at the header, if so.
         remedy: the line of a sidecar that would read the header the other way.
         header_rows: the rows of the header, blank ones not counted.
+        header_cells: cells of the last of them as it was written; 0 without a header.
     """
 
     preamble: int
@@ -59,6 +60,7 @@ class Structure:
     doubt: str | None = None
     remedy: str | None = None
     header_rows: int = 0
+    header_cells: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,17 @@ def infer_structure(
         head = _Head(options.header_rows)
         span = _told_span(rows, options.header_rows, whole=whole)
     found = _named(first, rows, span, width, head, settings, keep_empty_last=keep_empty_last)
-    return replace(found, warnings=[*warnings, *found.warnings])
+    header = filter(_is_filled, records[first : first + span])
+    cells = max(map(len, header), default=0)
+    doubt = found.doubt
+    if 0 < cells < found.width:
+        doubt = doubt or (
+            f"The header has {cells} {'cell' if cells == 1 else 'cells'}, the rows have "
+            f"{found.width}: names may stand above the wrong columns, or commas in numbers or texts "
+            "are not in quotes."
+        )
+    warnings += found.warnings
+    return replace(found, warnings=warnings, header_cells=cells, doubt=doubt)
 
 
 def _told_above(records: list[Record], first: int) -> list[IntakeWarning]:
@@ -218,6 +230,7 @@ def is_typed(cell: str) -> bool:
 def _table_rows(records: list[Record], width: int, most: int) -> tuple[int, list[list[str]]]:
     """The first record of the table, and the records from there on, cut to the table's width."""
     first = skip_padded_notes(records, _first_row(records, width, most), most)
+    first = header_above(records, first, width)
     rows = [_fitted(record, width) for record in records[first:]]
     headed = _with_odd_header(records[first - 1], rows, width) if first else None
     return (first - 1, headed) if headed else (first, rows)

@@ -56,7 +56,7 @@ class BadRecord:
 class Survey:
     """The counts of one pass; positions in the lists are values of `Kind`.
 
-    ``open_line`` is where a quote opens that is never closed, ``other_table_line`` where another
+    ``first_accepted_line`` is the line of the first row (0 while there is none), ``open_line`` where a quote opens that is never closed, ``other_table_line`` where another
     table begins, ``other_run_line`` where the longest run of other records does. ``title_lines`` are
     the first titles of sections that stand between the rows.
     """
@@ -66,6 +66,7 @@ class Survey:
     physical_lines: int = 0
     longest: int = 0
     lines_above_data: int = 0
+    first_accepted_line: int = 0
     irregular: bool = False
     carriage_ends: int = 0
     lone_carriage_ends: int = 0
@@ -156,6 +157,7 @@ def _count(survey: Survey, piece: Classified, layout: Layout, blank_before: bool
     above = max(0, data_from - piece.first_number)
     survey.lines_above_data += int(cut.lines[:above].sum())
     survey.irregular |= _irregular(piece, above)
+    _remember_first(survey, piece)
     _remember_titles(survey, piece, above)
     if survey.other_table_line is None:
         survey.other_table_line = _starts_another_table(piece, blank_before)
@@ -190,6 +192,16 @@ def _irregular(piece: Classified, above: int) -> bool:
         return True
     plain = np.flatnonzero(piece.kinds[above:] == Kind.DATA)
     return bool(plain.size != cut.starts.size - above)
+
+
+def _remember_first(survey: Survey, piece: Classified) -> None:
+    """Keep the line of the first row of the table."""
+    import numpy as np
+
+    if not survey.first_accepted_line:
+        accepted = np.isin(piece.kinds, ACCEPTED)
+        if accepted.any():
+            survey.first_accepted_line = int(piece.line_numbers()[accepted.argmax()])
 
 
 def _remember_bad(survey: Survey, piece: Classified) -> None:

@@ -3,6 +3,8 @@
 Belongs here: refusals that follow from the counts of the survey. Does not belong here: counting.
 """
 
+from typing import Any
+
 from nika_pipelines.intake.classify import unclosed_quote
 from nika_pipelines.intake.codes import IntakeFault, UploadRejected
 from nika_pipelines.intake.record_kinds import ACCEPTED, Kind
@@ -74,13 +76,31 @@ def _judge_rejected(survey: Survey, structure: Structure, settings: Settings) ->
             f"first in the record that begins in line {line:,}.",
             details | {"line": line},
         )
-    raise UploadRejected(
+    raise _too_ragged(survey, structure, share, details)
+
+
+def _too_ragged(
+    survey: Survey, structure: Structure, share: float, details: dict[str, Any]
+) -> UploadRejected:
+    """The refusal of rows that disagree; the header tells which of them are in the wrong."""
+    width, header = structure.width, structure.header_cells
+    message = f"{share:.0%} of the rows do not have the {width} cells of the table"
+    message += f"{_first_ragged(survey)}."
+    if header and header != width:
+        message = (
+            f"The header has {header:,} {'cell' if header == 1 else 'cells'}, but {1 - share:.0%} "
+            f"of the rows have {width:,}, first in line {survey.first_accepted_line:,}; the others "
+            f"do not{_first_ragged(survey)}. Are there commas in numbers or texts that are not in "
+            "quotes, or is the delimiter another one?"
+        )
+    return UploadRejected(
         "RAGGED",
-        f"{share:.0%} of the rows do not have the {structure.width} cells of the table"
-        f"{_first_ragged(survey)}.",
+        message,
         details
         | {
-            "expected_cells": structure.width,
+            "expected_cells": width,
+            "header_cells": header or None,
+            "first_accepted_line": survey.first_accepted_line or None,
             "first_lines": {one.line: one.fields for one in _ragged(survey)},
         },
     )

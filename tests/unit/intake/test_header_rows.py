@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nika_pipelines.intake.codes import UploadRejected
 from nika_pipelines.intake.reader import read_text_table
 from nika_pipelines.intake.records import TextTable
 from nika_pipelines.settings import Settings
@@ -117,3 +118,26 @@ def test_one_dirty_cell_below_the_names_is_data(tmp_path: Path) -> None:
                  + "Cem,Rome,Bonn,5\n" * 9)  # fmt: skip
 
     assert (table.header_rows, doubts(table)) == (1, [])
+
+
+def test_a_header_narrower_than_most_rows_is_named_in_the_refusal(tmp_path: Path) -> None:
+    rows = "".join(f"2025-06-{n:02},{n}{'' if n % 3 == 1 else ',50'}\n" for n in range(1, 31))
+
+    with pytest.raises(UploadRejected) as refusal:
+        read(tmp_path, "day,amount\n" + rows)
+
+    assert refusal.value.code == "RAGGED"
+    assert "The header has 2 cells, but 67% of the rows have 3, first in line 3" in (
+        refusal.value.message
+    )
+    assert "line 2 has 2, line 5 has 2, line 8 has 2" in refusal.value.message
+    assert refusal.value.details["header_cells"] == 2
+
+
+def test_few_rows_as_narrow_as_the_header_are_doubtful_and_rejected(tmp_path: Path) -> None:
+    rows = "".join(f"2025-06-{n:02},{n}{'' if n % 10 == 1 else ',50'}\n" for n in range(1, 31))
+
+    table = read(tmp_path, "day,amount\n" + rows)
+
+    assert (table.preamble_rows, table.balance.accepted, table.balance.rejected) == (0, 27, 3)
+    assert "The header has 2 cells, the rows have 3" in doubts(table)[0]
