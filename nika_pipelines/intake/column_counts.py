@@ -29,7 +29,7 @@ every expression (200 expressions took 160 MB). A column is still read in one or
 _SAMPLE_BYTES = 24_000_000
 """Cells of this many bytes are sampled at most: the engine holds several copies of them at once."""
 
-TALL_ROWS = 2_000
+TALL_ROWS = 5_000
 """Up to these rows the cells of all columns are counted as rows of one: an expression takes half a
 millisecond to prepare, which for many columns is far more than it takes to run."""
 
