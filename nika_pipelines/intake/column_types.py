@@ -34,6 +34,7 @@ from nika_pipelines.sql import parquet_rows
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_COLUMNS_TOLD = 10
 _SWAPPED = {
     "%d/%m/%Y": "%m/%d/%Y",
     "%d-%m-%Y": "%m-%d-%Y",
@@ -88,7 +89,8 @@ def infer_columns(
     ]
     warnings = [
         _ambiguous_date(columns[n]) for n in ambiguous if columns[n].type in ("date", "timestamp")
-    ] + [_ambiguous_number(columns[n], other) for n, other in doubtful if chosen[n] != TEXT]
+    ]
+    warnings += _ambiguous_numbers([(columns[n], o) for n, o in doubtful if chosen[n] != TEXT])
     near = {
         n: _near_type(name, found, "vote" if vote == TEXT else "rows")
         for n, (name, found, vote, choice) in enumerate(
@@ -336,6 +338,15 @@ def _near_type(
     best = max(found.fits, key=lambda hypothesis: found.fits[hypothesis], default=TEXT)
     fits = found.fits.get(best, 0)
     return NearType(name, best.type, best.format, found.filled, fits, kept_by)
+
+
+def _ambiguous_numbers(found: list[tuple[Column, Hypothesis]]) -> list[IntakeWarning]:
+    warnings = [_ambiguous_number(column, other) for column, other in found[:_COLUMNS_TOLD]]
+    more = ", ".join(repr(column.name) for column, _ in found[_COLUMNS_TOLD:][:_COLUMNS_TOLD])
+    if more:
+        text = f"{len(found) - _COLUMNS_TOLD} more columns are ambiguous likewise, such as {more}."
+        warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH.value, text))
+    return warnings
 
 
 def _ambiguous_number(column: Column, other: Hypothesis) -> IntakeWarning:

@@ -76,6 +76,13 @@ def test_another_column_is_better_evidence(
     assert bool(messages) is is_told
 
 
+def test_many_such_columns_are_summed_up(tmp_path: Path) -> None:
+    _, messages = taken(tmp_path, ";", key=keys(), **{f"c{n}": DOTS for n in range(14)})
+
+    assert len(messages) == 11
+    assert messages[-1].startswith("4 more columns are ambiguous likewise, such as 'c10'")
+
+
 def test_columns_that_contradict_each_other_are_told(tmp_path: Path) -> None:
     commas, points = ([f"{n}{mark}5" for n in range(59)] for mark in ",.")
 
