@@ -85,12 +85,16 @@ def _how_read(intake: dict[str, Any]) -> str:
 
 
 def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None:
+    from nika_pipelines.reports.numerals import plural
+
     if intake["status"] != "accepted":
         code = intake["error_code"]
         console.print(f"[yellow]{plain(code)}[/]: {plain(intake['message'])}", soft_wrap=True)
         console.print(plain(intake["advice"]), soft_wrap=True)
         return
-    console.print(f"{intake['n_rows']:,} rows, {intake['n_columns']:,} columns{_how_read(intake)}")
+    footer = f" ({intake['footer_rows']:,} of them footer)" if intake["footer_rows"] else ""
+    rows, columns = plural(intake["n_rows"], "row"), plural(intake["n_columns"], "column")
+    console.print(f"{rows}{footer}, {columns}{_how_read(intake)}")
     for column in intake["columns"]:
         console.print(
             f"  {plain(column['name'])}: {plain(column['type'])}, {plain(column['semantic_type'])}",
@@ -100,6 +104,7 @@ def _print_intake(intake: dict[str, Any], out: Path, console: "Console") -> None
         console.print(
             f"[yellow]{plain(warning['code'])}[/]: {plain(warning['message'])}", soft_wrap=True
         )
-    if intake["rejects"]:
-        console.print(f"[yellow]{len(intake['rejects']):,} rows were rejected.[/]")
+    if rejects := intake["rejects_total"]:
+        verb = "was" if rejects == 1 else "were"
+        console.print(f"[yellow]{plural(rejects, 'row')} {verb} rejected.[/]")
     console.print(f"Written to {plain(out)}", soft_wrap=True)

@@ -239,12 +239,18 @@ def _warnings(
         warnings.append(IntakeWarning(WarningCode.FORMAT_MISMATCH, message))
     if footer:
         message = (
-            f"The last {_counted(len(footer), 'row')} of the file are totals or notes: kept as "
+            f"{_last_rows(len(footer))}: kept as "
             "text and flagged as footer, but left out of the typed table, so of types and "
             "statistics."
         )
         warnings.append(IntakeWarning(WarningCode.FOOTER_KEPT, message))
     return warnings
+
+
+def _last_rows(count: int) -> str:
+    if count == 1:
+        return "The last row of the file is a total or a note"
+    return f"The last {count:,} rows of the file are totals or notes"
 
 
 def _counted(count: int, noun: str) -> str:
