@@ -337,6 +337,20 @@ def test_what_is_said_about_formulas_and_footers_is_true(tmp_path: Path) -> None
     assert "escaped" not in told["FORMULA_LIKE"]
     assert "exactly as written" in told["FORMULA_LIKE"]
     assert lines[1].startswith("=1+0")
-    assert "The last 1 row of the file" in told["FOOTER_KEPT"]
+    assert "The last row of the file is a total or a note" in told["FOOTER_KEPT"]
     assert "kept as text and flagged" in told["FOOTER_KEPT"]
     assert lines[-1].startswith("Total")
+
+
+def test_the_rows_that_inspect_counts_are_those_of_its_table(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    rows = "".join(f"town {n},{n},{n * 3}\n" for n in range(200))
+    source.write_text(f"town,a,b\n{rows}cut off\ntown,many,3\nTotal,4,5\n\nEnd\n", encoding="utf-8")
+
+    assert inspect(source, "in.csv", tmp_path, Settings())
+
+    document = json.loads((tmp_path / "intake.json").read_text("utf-8"))
+    lines = (tmp_path / "table.csv").read_text("utf-8").splitlines()
+    assert [reject["code"] for reject in document["rejects"]] == ["SHORT_ROW", "CAST"]
+    assert (document["n_rows"], document["footer_rows"]) == (203, 2)
+    assert len(lines) == 1 + document["n_rows"]
