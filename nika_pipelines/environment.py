@@ -27,5 +27,7 @@ def prepare_environment(
     variables["DAGSTER_HOME"] = str(PROJECT_ROOT)
     variables["NIKA_DATA"] = str(settings.data)
     variables["NIKA_DAGSTER_STORAGE"] = str(storage)
+    # Its web server makes folders for telemetry in Dagster's home even where none is sent.
+    variables["DAGSTER_DISABLE_TELEMETRY"] = "1"
     for folder in _FOLDERS:
         (settings.data / folder).mkdir(parents=True, exist_ok=True)

@@ -326,9 +326,9 @@ def _watching(
     def report() -> None:
         now = [_known(workspace, upload_id) for upload_id in list(upload_ids)]
         changed = [upload for upload in now if known.get(upload.upload_id) != upload.state]
-        known.update({upload.upload_id: upload.state for upload in now})
-        done = sum(state in FINAL_STATES for state in known.values())
         for upload in changed:
+            known[upload.upload_id] = upload.state
+            done = sum(state in FINAL_STATES for state in known.values())
             event = (upload.upload_id, upload.original_name, upload.state, done, total)
             on_event(ProcessingEvent(*event))
 

@@ -210,6 +210,17 @@ def _print_repeats(upload: Upload, repeats: list[Upload], console: "Console") ->
         console.print(f"  {plain(one.upload_id)}  {plain(told)}", soft_wrap=True)
 
 
+def _remark_in_full(outcome: Outcome) -> str | None:
+    """The ledger's message, unless it refers to a result that was deleted since."""
+    upload = outcome.upload
+    if upload.error_code is not None:
+        return None
+    if upload.state != UploadState.DUPLICATE or outcome.result is not None:
+        return upload.message
+    same = (upload.message or "the same content").removesuffix("; its result is there")
+    return f"{same}; its result is no longer there: `nika retry {upload.upload_id}` makes one"
+
+
 def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
     from rich.table import Table
 
@@ -222,7 +233,7 @@ def _facts(outcome: Outcome, result: dict[str, Any]) -> Any:
         "Size": None if upload.size_bytes is None else f"{upload.size_bytes:,} bytes",
         "SHA-256": upload.sha256,
         "Duplicate of": upload.duplicate_of,
-        "Remark": upload.message if upload.error_code is None else None,
+        "Remark": _remark_in_full(outcome),
         "Rows": number(metrics.get("accepted_records"), "{:,}", missing=""),
         "Rejected rows": number(metrics.get("rejected_records"), "{:,}", missing=""),
         "Anomalies": number(metrics.get("anomalies_detected"), "{:,}", missing=""),

@@ -73,8 +73,9 @@ def _print_deletion(deletion: "Deletion", console: "Console", *, deleted: bool) 
     console.print("  its rows in the warehouse, and its events, logs and partition in the web UI")
     if deletion.shared_with:
         names = ", ".join(deletion.shared_with)
+        hold = "holds" if len(deletion.shared_with) == 1 else "hold"
         console.print(
-            f"[yellow]The archived file stays: {plain(names)} holds the same content.[/]",
+            f"[yellow]The archived file stays: {plain(names)} {hold} the same content.[/]",
             soft_wrap=True,
         )
     if deletion.repeats:

@@ -209,9 +209,10 @@ def _wait_for(uploads: list[Upload], ledger: "Ledger", seconds: float) -> list[U
             before = uploads
             # One that vanished from the inbox is forgotten by the ledger: its last record stays.
             uploads = [u if u.is_final else ledger.get(u.upload_id) or u for u in before]
-            done = sum(upload.is_final for upload in uploads)
+            done = sum(upload.is_final for upload in before)
             for old, new in zip(before, uploads, strict=True):
                 if old.state != new.state:
+                    done += new.is_final
                     event = (new.upload_id, new.original_name, new.state, done, len(uploads))
                     report(ProcessingEvent(*event))
             if done == len(uploads) or time.monotonic() >= deadline:

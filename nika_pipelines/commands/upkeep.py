@@ -27,6 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 
 def up() -> None:
     """Watch the inbox and serve the web pages until Ctrl-C."""
+    from nika_pipelines.commands.arrivals import told_arrivals
     from nika_pipelines.operations.ports import PortTakenError
     from nika_pipelines.operations.service import AlreadyUpError, serve
 
@@ -35,7 +36,8 @@ def up() -> None:
         f"Starting on {plain(settings.data)}; logs are in {plain(settings.data / 'logs')}"
     )
     try:
-        serve(settings, _Announcer(settings))
+        with told_arrivals(settings):
+            serve(settings, _Announcer(settings))
     except AlreadyUpError as error:
         messages().print(f"[red]{plain(error)}[/]")
         raise typer.Exit(ExitCode.FAILED) from None

@@ -14,7 +14,6 @@ from nika_pipelines.engine import connect, discard
 from nika_pipelines.intake.codes import RowCode, UploadRejected, WarningCode
 from nika_pipelines.intake.deadline import interruptible
 from nika_pipelines.intake.gate import SUPPORTED
-from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.records import (
     REJECT_COLUMNS,
@@ -24,6 +23,7 @@ from nika_pipelines.intake.records import (
     RowBalance,
     TextTable,
 )
+from nika_pipelines.intake.remedies import COPY_AGAIN
 from nika_pipelines.intake.structure import unique_names
 from nika_pipelines.intake.text_slices import SLICE_COLUMNS, write_text
 from nika_pipelines.intake.typed_table import clipped

@@ -57,6 +57,7 @@ def check_machine(settings: Settings) -> list[Check]:
         check_versions(),
         check_writable(settings.data),
         check_space(settings.data),
+        check_contracts(settings.data),
         *check_service(settings),
     ]
 
@@ -128,6 +129,29 @@ def check_space(data: Path) -> Check:
     if usage.free < _LOW_SPACE_BYTES:
         return Check("disk space", "warn", message, advice)
     return Check("disk space", "ok", message)
+
+
+def check_contracts(data: Path) -> Check:
+    """Whether the contracts that people edit can be used; else all files of a dataset are refused."""
+    from nika_pipelines.intake.contract_file import ContractError, load_contract
+
+    folder = data / "contracts"
+    known = [
+        path
+        for path in sorted(folder.rglob("*.yaml"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    broken = []
+    for path in known:
+        try:
+            load_contract(path)
+        except (ContractError, OSError) as error:
+            dataset = path.relative_to(folder).with_suffix("").as_posix()
+            broken.append(display_name(f"{dataset}: {error}"))
+    if broken:
+        advice = "Mend the file, or delete it: the next file of its dataset writes it anew."
+        return Check("contracts", "fail", _name_some(broken), advice)
+    return Check("contracts", "ok", f"{len(known)} contracts, all usable")
 
 
 def check_ledger_file(path: Path) -> Check:

@@ -70,7 +70,14 @@ def test_show_says_what_a_repetition_repeats(data: Path) -> None:
         upload("a-1", "a.csv", UploadState.REPORT_READY),
         upload("b-1", "b.csv", UploadState.DUPLICATE, duplicate_of="a-1", message=message),
     )
+    result = data / "results/tables/a-1/result.json"
+    result.parent.mkdir(parents=True)
+    result.write_text("{}")
     assert message in nika("show", "b-1").stdout
+    result.unlink()
+    gone = nika("show", "b-1").stdout
+    assert "its result is there" not in gone
+    assert "its result is no longer there: `nika retry b-1` makes one" in gone
 
 
 def hand_over(monkeypatch: pytest.MonkeyPatch) -> None:

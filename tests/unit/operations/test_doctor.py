@@ -17,6 +17,7 @@ from nika_pipelines.operations.balance import LedgerReading
 from nika_pipelines.operations.doctor import (
     Check,
     check_balance,
+    check_contracts,
     check_failures,
     check_ledger_file,
     check_machine,
@@ -314,3 +315,14 @@ def test_a_service_whose_servers_are_dead_is_a_failure(
         "report server": "fail",
         "daemon": "warn",
     }
+
+
+def test_a_contract_that_cannot_be_used_is_named_with_its_place(tmp_path: Path) -> None:
+    put(tmp_path / "contracts" / ".history" / "sales" / "v1.yaml")
+    assert check_contracts(tmp_path).status == "ok"
+    (tmp_path / "contracts" / "sales.yaml").write_text("schema_version: [1\n")
+
+    check = check_contracts(tmp_path)
+
+    assert check.status == "fail"
+    assert "sales: sales.yaml: the file: is not YAML: line 2" in check.message
