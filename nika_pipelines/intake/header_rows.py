@@ -46,6 +46,8 @@ def rows_of_groups_and_names(rows: Sequence[Record]) -> int:
 def are_years_as_names(row: Record, below: Record) -> bool:
     """Whether years in order, beside one another and behind a corner, head columns of figures."""
     behind = [cell.strip() for cell in row[1:]]
+    while behind and not behind[-1]:  # where every row ends with a delimiter
+        behind.pop()
     if len(behind) < _FEWEST_VALUES or not all(map(_YEAR.fullmatch, behind)):
         return False
     steps = {later > earlier for earlier, later in pairwise(map(int, behind))}

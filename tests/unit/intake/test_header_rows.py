@@ -80,6 +80,14 @@ def test_years_behind_an_empty_corner_are_names(corner: str, tmp_path: Path) -> 
     assert table.balance.accepted == 12
 
 
+def test_years_are_names_where_every_row_ends_with_a_delimiter(tmp_path: Path) -> None:
+    rows = [line + "," for line in (",1995,2000,2010,2020\n" + BODY).splitlines()]
+    table = read(tmp_path, "\n".join(rows) + "\n")
+
+    assert table.names == ["column_1", "1995", "2000", "2010", "2020"]
+    assert table.balance.accepted == 12
+
+
 @pytest.mark.parametrize("row", ["n/a,n/a,n/a,n/a", "-,-,-,-", "closed,closed,closed,closed"])
 def test_placeholders_below_the_names_are_data(row: str, tmp_path: Path) -> None:
     body = 4 * BODY.replace("7,3.5,5,2.25", "closed,closed,closed,closed")
