@@ -75,11 +75,12 @@ Cell = str | Number | Severity | None
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column's head; `wrap` lets long cells take several lines instead of being cut."""
+    """A column's head; `wrap` lets long cells take several lines, `whole` as many as they need."""
 
     heading: str
     align: Literal["left", "right"] = "left"
     wrap: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)

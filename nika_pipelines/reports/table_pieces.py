@@ -42,8 +42,8 @@ _REFERENCE = Style(6.4, 9.4, FAINT)
 _PAD_X = 3.5
 _PAD_Y = 2.2
 _CELL_LIMIT = 240
-_WRAPPED_LIMIT = 700
-_WRAPPED_LINES = 8
+_WHOLE_LIMIT = 700
+_WRAPPED_LINES, _WHOLE_LINES = 5, 9
 _SMALLEST = 0.6
 _NOTE_LINES = 4
 _MOST_STRETCH = 1.9
@@ -57,6 +57,7 @@ class _Column:
     wide: float
     right_aligned: bool
     wrap: bool
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _columns(table: Table, measure: float) -> list[_Column]:
     wides = _shared([wide + 2 * _PAD_X for wide in natural], table.columns, measure)
     columns, left = [], 0.0
     for column, wide in zip(table.columns, wides, strict=True):
-        columns.append(_Column(left, wide, column.align == "right", column.wrap))
+        columns.append(_Column(left, wide, column.align == "right", column.wrap, column.whole))
         left += wide
     return columns
 
@@ -194,7 +195,7 @@ def _row(row: TableRow, columns: list[_Column], measure: float) -> Piece:
 
 def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
     room = column.wide - 2 * _PAD_X
-    text = cell_text(cell, _WRAPPED_LIMIT if column.wrap else _CELL_LIMIT)
+    text = cell_text(cell, _WHOLE_LIMIT if column.whole else _CELL_LIMIT)
     if isinstance(cell, Severity):
         style = replace(CELL, colour=SEVERITY_COLOURS[cell], strong=True)
         return [fitted(text, room, style.size, strong=True)], style
@@ -203,9 +204,9 @@ def _cell(cell: Cell, column: _Column) -> tuple[list[str], Style]:
     if not column.wrap or width(text, CELL.size) <= room:
         return [fitted(text, room, CELL.size, keep_end=not column.right_aligned)], CELL
     broken = ["".join(part for part, _ in line) for line in lines(text, room, CELL)]
-    if len(broken) > _WRAPPED_LINES:
-        last = broken[_WRAPPED_LINES - 1] + ELLIPSIS
-        broken = [*broken[: _WRAPPED_LINES - 1], fitted(last, room, CELL.size)]
+    most = _WHOLE_LINES if column.whole else _WRAPPED_LINES
+    if len(broken) > most:
+        broken = [*broken[: most - 1], fitted(broken[most - 1] + ELLIPSIS, room, CELL.size)]
     return broken, CELL
 
 
@@ -216,6 +217,9 @@ def _figure(cell: Cell, text: str, room: float) -> tuple[list[str], Style]:
         if forms:
             return [forms[0]], CELL
         text = list(narrower(cell.value))[-1:][0] if math.isfinite(cell.value) else text
+    whole = width(text, CELL.size)
+    if room >= _SMALLEST * whole:
+        return [text], replace(CELL, size=CELL.size * room / (whole + 0.01))
     longest = max(width(word, CELL.size) for word in text.split(" "))
     style = replace(CELL, size=CELL.size * max(_SMALLEST, min(1.0, room / (longest + 0.01))))
     broken = ["".join(part for part, _ in line) for line in lines(text, room, style)]
@@ -232,7 +236,7 @@ def _note_lines(row: TableRow, columns: list[_Column], measure: float) -> list[_
     broken = lines((Run(row.note),), room, NOTE, limit=600) if row.note else []
     if len(broken) > most:
         last = "".join(text for text, _ in broken[most - 1]) + ELLIPSIS
-        cut = fitted(last, room - reserved, NOTE.size)
+        cut = fitted(last, room - reserved - width(f" {ELLIPSIS}", NOTE.size), NOTE.size)
         # At a word's end: half a word reads like another one.
         cut = f"{cut.rstrip(ELLIPSIS).rpartition(' ')[0] or cut.rstrip(ELLIPSIS)} {ELLIPSIS}"
         broken = [*broken[: most - 1], ((cut, False),)]

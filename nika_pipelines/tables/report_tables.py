@@ -396,7 +396,7 @@ def warnings_table(result: dict[str, Any]) -> Table | None:
         TableRow((str(warning.get("code")), str(warning.get("message") or "")))
         for warning in warnings[:_MOST_WARNINGS]
     )
-    heading = (TableColumn("Code"), TableColumn("Message", wrap=True))
+    heading = (TableColumn("Code"), TableColumn("Message", wrap=True, whole=True))
     return Table(heading, rows, _left_out(len(warnings), len(rows)))
 
 

@@ -30,7 +30,7 @@ def test_a_range_that_finds_no_room_takes_more_lines() -> None:
 
 def test_a_warning_is_told_to_its_end() -> None:
     told = "word " * 60 + "END"
-    texts, _ = _cell(told, _Column(0, 400, False, True))
+    texts, _ = _cell(told, _Column(0, 400, False, True, True))
 
     assert texts[-1].endswith("END")
 
