@@ -105,6 +105,7 @@ def test_dagster_is_pointed_at_the_data_folder_with_absolute_paths(tmp_path: Pat
         "DAGSTER_HOME": str(PROJECT_ROOT),
         "NIKA_DATA": str(tmp_path),
         "NIKA_DAGSTER_STORAGE": str(tmp_path / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     assert (tmp_path / "inbox" / "tables").is_dir()
 
