@@ -1,41 +1,25 @@
-"""JSON into a text table: an array of records, lines of records, or an object of columns.
+"""The records of a JSON file into a text table and rejected rows.
 
-Belongs here: what of a JSON file is a table, its columns, its rejects. Does not belong here: where
-records begin and end (`json_scan`). Every record passes through DuckDB's parser as text: numbers
-beyond 64 bits keep their digits, nested values stay JSON.
+Belongs here: which records are good, their columns, the rows. Does not belong here: what of a file
+is a table (`json_source`), where records begin and end (`json_scan`). Every record passes through
+DuckDB's parser as text: numbers beyond 64 bits keep their digits, nested values stay JSON.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nika_pipelines.engine import connect
-from nika_pipelines.intake.codes import IntakeFault, RowCode, UploadRejected, WarningCode
+from nika_pipelines.intake.codes import IntakeFault, RowCode, UploadRejected
 from nika_pipelines.intake.deadline import check_time, interruptible
 from nika_pipelines.intake.encoding import decode_file
-from nika_pipelines.intake.json_columns import rows_of_columns
-from nika_pipelines.intake.json_scan import (
-    BLOCK_BYTES,
-    Member,
-    Piece,
-    broken,
-    elements,
-    lines,
-    no_table,
-    outline,
-)
+from nika_pipelines.intake.json_scan import Piece, broken, no_table
+from nika_pipelines.intake.json_source import JsonSource, find_records, format_mismatch
 from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.reading_options import ReadingOptions
-from nika_pipelines.intake.records import (
-    REJECT_COLUMNS,
-    Dialect,
-    IntakeWarning,
-    RowBalance,
-    TextTable,
-)
-from nika_pipelines.intake.structure import unique_names
+from nika_pipelines.intake.records import REJECT_COLUMNS, RowBalance, TextTable
+from nika_pipelines.intake.structure import rename_warnings, unique_names
 from nika_pipelines.intake.text_slices import write_text
 from nika_pipelines.intake.typed_table import clipped
 from nika_pipelines.settings import Settings
@@ -44,7 +28,6 @@ from nika_pipelines.sql import identifier, literal, parquet_rows
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_SPACES = b" \t\r\n"
 _SPACES_SQL = "chr(32) || chr(9) || chr(10) || chr(13)"
 _FEW_BAD_ROWS = 5
 """Fewer bad records than this are no verdict over a short file while good ones prevail."""
@@ -56,43 +39,8 @@ _REASONS = {
     _LONG: (RowCode.FIELD_TOO_LONG, "one value is longer than allowed"),
     _ENCODING: (RowCode.INVALID_ENCODING, "bytes of no known encoding"),
 }
-_NAMES_TOLD = 10
 _SHAPES = "nika_json_shapes"
 _ODD = "nika_json_odd"
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The records of a file, in order.
-
-    Attributes:
-        path: the decoded file.
-        pieces: the records, to be read once.
-        start: the first byte of the first one.
-        is_lines: whether each is a line of its own, so that one can be bad without the others.
-        keys: the columns, where they do not stand in the records; records are then arrays.
-        again: the records once more, where they lie in the file as they are in the pieces.
-        warnings: what is to be told.
-        undecodable: lines with bytes that fit no encoding.
-    """
-
-    path: Path
-    pieces: Iterable[Piece]
-    start: int = 0
-    is_lines: bool = False
-    keys: list[str] | None = None
-    again: Callable[[], Iterable[Piece]] | None = None
-    warnings: list[IntakeWarning] = field(default_factory=list)
-    undecodable: list[int] = field(default_factory=list)
-
-    def place_of(self, number: int) -> int:
-        """The first byte of a record in the file; of the table where that is not known."""
-        place, left = self.start, number - 1
-        for piece in self.again() if self.again else ():
-            if left < piece.offsets.size - 1:
-                return place + int(piece.offsets[left])
-            place, left = place + len(piece.data), left - piece.offsets.size + 1
-        return self.start
 
 
 def read_json(
@@ -122,7 +70,7 @@ def read_json(
     with timed(clock, "decode"):
         decoded = decode_file(source, work, options.encoding)
     with timed(clock, "structure"):
-        found = _source(decoded.path, settings, only_lines=only_lines)
+        found = find_records(decoded.path, settings, only_lines=only_lines)
         found.warnings.extend(decoded.warnings)
         found.undecodable.extend(decoded.undecodable)
     with timed(clock, "scan"):
@@ -138,110 +86,10 @@ def read_json(
             _write_rejects(con, stored, out[1])
     balance = _balance(states, total)
     removed = decoded.removed_nuls
-    nuls = [_warning(f"NUL bytes were removed: {removed:,}.")] if removed else []
-    return TextTable(
-        parquet=out[0],
-        rejects_parquet=out[1],
-        names=names,
-        source_names=keys,
-        encoding=None,
-        dialect=Dialect(None),
-        header_rows=0,
-        preamble_rows=0,
-        footer_rows=0,
-        balance=balance,
-        warnings=[*found.warnings, *renamed, *nuls],
-        records_are_lines=True,
+    nuls = [format_mismatch(f"NUL bytes were removed: {removed:,}.")] if removed else []
+    return TextTable.of_records(
+        out, names, keys, balance, [*found.warnings, *rename_warnings(renamed), *nuls]
     )
-
-
-# What is a table
-
-
-def _source(path: Path, settings: Settings, *, only_lines: bool) -> _Source:
-    """Find the records of a file.
-
-    Raises:
-        UploadRejected: UNSUPPORTED_FORMAT or MULTIPLE_TABLES.
-    """
-    if only_lines or _holds_lines(path, settings):
-        return _Source(path, lines(path, settings), is_lines=True)
-    whole = outline(path, settings.max_columns)
-    if whole.members is None:
-        return _array(path, whole.start, whole.end, settings)
-    return _in_object(path, whole.start, whole.end, whole.members, settings)
-
-
-def _in_object(
-    path: Path, start: int, end: int, members: list[Member], settings: Settings
-) -> _Source:
-    """The table in an object: its one array of records, or its columns, or itself as a record."""
-    tables = [member for member in members if member.holds_records]
-    if len(tables) > 1:
-        told = ", ".join(repr(member.key[:60]) for member in tables[:_NAMES_TOLD])
-        raise UploadRejected(
-            "MULTIPLE_TABLES",
-            f"The JSON document holds {len(tables)} arrays of records: {told}.",
-            {"detected": len(tables)},
-        )
-    if tables:
-        (table,) = tables
-        others = [member.key for member in members if member is not table]
-        told = ", ".join(repr(key[:60]) for key in others[:_NAMES_TOLD])
-        left = f"Only the records under {table.key[:60]!r} were read, not what stands under {told}."
-        warnings = [_warning(left)] if others else []
-        return _array(path, table.start, table.end, settings, warnings)
-    if members and all(member.is_array for member in members):
-        pieces = rows_of_columns(path, members, settings)
-        keys = [member.key for member in members]
-        return _Source(path, pieces, members[0].start, keys=keys)
-    if any(member.is_nested for member in members):
-        raise no_table("an object of other things")
-    return _Source(path, _whole(path, start, end) if members else (), start)
-
-
-def _array(
-    path: Path, start: int, end: int, settings: Settings, warnings: Sequence[IntakeWarning] = ()
-) -> _Source:
-    def records() -> Iterator[Piece]:
-        return elements(path, start, end, settings)
-
-    return _Source(path, records(), start + 1, again=records, warnings=list(warnings))
-
-
-def _whole(path: Path, start: int, end: int) -> Iterator[Piece]:
-    """The outermost value as the only record; it holds no array or object, so it is small."""
-    import numpy as np
-
-    with path.open("rb") as stream:
-        stream.seek(start)
-        data = stream.read(end - start)
-    yield Piece(data, np.array([0, len(data)], np.int32))
-
-
-def _holds_lines(path: Path, settings: Settings) -> bool:
-    """Whether the first line is a JSON value of its own and others follow."""
-    with path.open("rb") as stream:
-        first = b""
-        while not first.strip(_SPACES):
-            first = stream.readline(settings.max_line_bytes)
-            if not first:
-                return False
-        if not first.endswith(b"\n"):
-            return False
-        while rest := stream.read(BLOCK_BYTES):
-            if rest.strip(_SPACES):
-                break
-        else:
-            return False
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-# From records to rows
 
 
 def _store(pieces: Iterable[Piece], target: Path, settings: Settings) -> int:
@@ -271,7 +119,7 @@ def _store(pieces: Iterable[Piece], target: Path, settings: Settings) -> int:
 
 
 def _judged(
-    con: "DuckDBPyConnection", stored: Path, total: int, found: _Source, settings: Settings
+    con: "DuckDBPyConnection", stored: Path, total: int, found: JsonSource, settings: Settings
 ) -> dict[int, int]:
     """List the records that are not good; returns how many there are of each state.
 
@@ -350,7 +198,7 @@ def _find_twice(con: "DuckDBPyConnection", stored: Path) -> None:
 
 
 def _refuse_broken(
-    con: "DuckDBPyConnection", stored: Path, found: _Source, first: dict[int, int]
+    con: "DuckDBPyConnection", stored: Path, found: JsonSource, first: dict[int, int]
 ) -> None:
     """A document with a broken record is broken itself: nobody knows where the record ends."""
     bad = [first[state] for state in (_BROKEN, _BLANK) if state in first]
@@ -387,9 +235,9 @@ def _judge(states: dict[int, int], first: dict[int, int], settings: Settings) ->
 
 
 def _columns(
-    con: "DuckDBPyConnection", found: _Source, settings: Settings
-) -> tuple[list[str], list[str], list[IntakeWarning]]:
-    """Final names, keys, and what is to be told: the keys of all good records, as they appear.
+    con: "DuckDBPyConnection", found: JsonSource, settings: Settings
+) -> tuple[list[str], list[str], list[str]]:
+    """Final names, keys of all good records as they appear, and which names were changed.
 
     Raises:
         UploadRejected: TOO_MANY_COLUMNS.
@@ -412,10 +260,7 @@ def _columns(
     if not keys:
         raise UploadRejected("NO_DATA_ROWS", "The records of the JSON file are empty.")
     names, changes = unique_names(keys, settings.max_header_characters)
-    if not changes:
-        return names, keys, []
-    text = f"Columns got other names: {', '.join(changes[:_NAMES_TOLD])}."
-    return names, keys, [IntakeWarning(WarningCode.RENAMED_COLUMNS, text)]
+    return names, keys, changes
 
 
 def _write(
@@ -424,7 +269,7 @@ def _write(
     target: Path,
     names: list[str],
     keys: list[str],
-    found: _Source,
+    found: JsonSource,
 ) -> None:
     """Write the good records as a text table."""
     if found.keys is not None:
@@ -476,7 +321,3 @@ def _balance(states: dict[int, int], total: int) -> RowBalance:
     if not balance.closes:
         raise IntakeFault("The row balance does not close.", {"balance": str(balance)})
     return balance
-
-
-def _warning(message: str) -> IntakeWarning:
-    return IntakeWarning(WarningCode.FORMAT_MISMATCH, message)

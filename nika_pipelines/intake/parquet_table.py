@@ -18,13 +18,12 @@ from nika_pipelines.intake.opening import timed
 from nika_pipelines.intake.records import (
     REJECT_COLUMNS,
     ColumnType,
-    Dialect,
     IntakeWarning,
     RowBalance,
     TextTable,
 )
 from nika_pipelines.intake.remedies import COPY_AGAIN
-from nika_pipelines.intake.structure import unique_names
+from nika_pipelines.intake.structure import rename_warnings, unique_names
 from nika_pipelines.intake.text_slices import SLICE_COLUMNS, write_text
 from nika_pipelines.intake.typed_table import clipped
 from nika_pipelines.settings import Settings
@@ -119,24 +118,10 @@ def read_parquet_file(
         ]
     if not accepted:
         raise UploadRejected("NO_DATA_ROWS", "No row of the Parquet file can be taken.")
-    if changes:
-        text = f"Columns got other names: {', '.join(changes[:10])}."
-        warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
-    return TextTable(
-        parquet=out[0],
-        rejects_parquet=out[1],
-        names=names,
-        source_names=source_names,
-        encoding=None,
-        dialect=Dialect(None),
-        header_rows=0,
-        preamble_rows=0,
-        footer_rows=0,
-        balance=RowBalance(rows, 0, 0, 0, 0, accepted, rejected, rows, accepted, rejected),
-        warnings=warnings,
-        own_types={name: column.type for name, column in zip(names, columns, strict=True)},
-        records_are_lines=True,
-    )
+    balance = RowBalance(rows, 0, 0, 0, 0, accepted, rejected, rows, accepted, rejected)
+    own_types = {name: column.type for name, column in zip(names, columns, strict=True)}
+    warnings += rename_warnings(changes)
+    return TextTable.of_records(out, names, source_names, balance, warnings, own_types)
 
 
 def _scan(source: Path) -> str:

@@ -155,14 +155,49 @@ class TextTable:
     own_types: dict[str, ColumnType] = field(default_factory=dict)
     records_are_lines: bool = False
 
+    @classmethod
+    def of_records(
+        cls,
+        out: tuple[Path, Path],
+        names: list[str],
+        source_names: list[str],
+        balance: RowBalance,
+        warnings: list[IntakeWarning],
+        own_types: dict[str, ColumnType] | None = None,
+    ) -> "TextTable":
+        """The table of a format that has records and no text around them, such as JSON.
+
+        Args:
+            out: the text table and the rejects.
+            names: final names.
+            source_names: names as the file writes them.
+            balance: counted in records.
+            warnings: what is to be told.
+            own_types: types that the file itself states.
+        """
+        return cls(
+            parquet=out[0],
+            rejects_parquet=out[1],
+            names=names,
+            source_names=source_names,
+            encoding=None,
+            dialect=Dialect(None),
+            header_rows=0,
+            preamble_rows=0,
+            footer_rows=0,
+            balance=balance,
+            warnings=warnings,
+            own_types=own_types or {},
+            records_are_lines=True,
+        )
+
 
 @dataclass(frozen=True)
 class IntakeReport:
     """What intake found out about one accepted file.
 
     `balance` is that of the typed table: rows rejected by typing or the contract have moved from
-    accepted to rejected. `contract_violations` hold ``{check, column, row, value}`` of warnings
-    only; rows that broke the contract are in the rejects.
+    accepted to rejected.
     """
 
     table_parquet: Path

@@ -180,10 +180,7 @@ def _named(
     if len(names) > width:
         doubt = f"The header has {len(names)} names, the rows have {width} cells."
         remedy = None
-    warnings = []
-    if renamed and span:
-        text = f"Columns got other names: {', '.join(renamed[:10])}."
-        warnings.append(IntakeWarning(WarningCode.RENAMED_COLUMNS, text))
+    warnings = rename_warnings(renamed if span else [])
     dropped = width < full
     return Structure(
         first, span, width, names, source_names, warnings, dropped, doubt, remedy, head.rows
@@ -220,6 +217,14 @@ def unique_names(source_names: list[str], longest: int) -> tuple[list[str], list
         if name != wanted or len(source.strip()) > longest:
             changes.append(f"{place}: {name[:60]!r}")
     return names, changes
+
+
+def rename_warnings(changes: Sequence[str]) -> list[IntakeWarning]:
+    """What is to be told of the changes that `unique_names` describes."""
+    if not changes:
+        return []
+    text = f"Columns got other names: {', '.join(changes[:10])}."
+    return [IntakeWarning(WarningCode.RENAMED_COLUMNS, text)]
 
 
 def is_typed(cell: str) -> bool:
